@@ -1,0 +1,75 @@
+# Every command sets up what it needs: the environments follow the locks in requirements/.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+.PHONY: help setup demo test lint repro restore push pull register bento serve bench-pipeline lock clean
+
+# The first Python between 3.11 and 3.13 that really starts.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
+
+# DVC starts each stage with the `python` it finds first.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export BENTOML_HOME := $(CURDIR)/.preflight/bentoml
+export BENTOML_DO_NOT_TRACK := True
+export DO_NOT_TRACK := true
+export DVC_NO_ANALYTICS := true
+export MLFLOW_DISABLE_TELEMETRY := true
+# Two OpenMP programs on the same cores spin against each other unless they wait passively.
+export OMP_WAIT_POLICY := PASSIVE
+
+help: ## list the commands
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 18
+
+setup: .venv/.stamp .venv-serve/.stamp ## create or refresh both environments (every command does it when needed)
+
+demo: setup ## the whole way in a scratch clone: data, model, registry, Bento, a served answer
+	@.venv/bin/preflight demo
+
+test: setup ## unit and integration tests, with branch coverage
+	@mkdir -p .preflight/coverage && .venv/bin/coverage erase
+	@.venv/bin/coverage run -m pytest
+	@.venv/bin/coverage combine -q && .venv/bin/coverage report
+
+lint: .venv/.stamp ## format, lint, types, secrets, large files, YAML
+	@.venv/bin/pre-commit run --all-files
+
+repro: .venv/.stamp ## run the pipeline's changed stages; rewrites dvc.lock
+	@.venv/bin/preflight repro
+
+restore: .venv/.stamp ## bring this commit's data and model: pull, else reproduce
+	@.venv/bin/preflight restore
+
+push: .venv/.stamp ## send data and models to the DVC remote
+	@.venv/bin/dvc push
+
+pull: .venv/.stamp ## get data and models from the DVC remote
+	@.venv/bin/dvc pull
+
+register: .venv/.stamp ## put this commit's model into the registry
+	@.venv/bin/preflight register
+
+bento: .venv/.stamp ## build the Bento of this commit's registered model
+	@.venv/bin/preflight bento
+
+serve: setup ## serve this commit's model on 127.0.0.1:3000, after what is missing for it
+	@.venv/bin/preflight serve
+
+bench-pipeline: setup ## measure the pipeline; prints the table of docs/benchmarks.md
+	@.venv/bin/python tests/benchmark/pipeline.py
+
+lock: .venv/.stamp ## pin requirements/*.in anew
+	@.venv/bin/uv pip compile $(LOCK) requirements/serve.in -o requirements/serve.txt
+	@.venv/bin/uv pip compile $(LOCK) requirements/dev.in -o requirements/dev.txt
+
+# One version for every Python and platform, hashes, and no address.
+LOCK := --quiet --universal --fork-strategy fewest --python-version 3.11 --upgrade --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
+
+clean: ## remove the environments and everything under .preflight
+	@rm -rf .venv .venv-serve .preflight
+
+.venv/.stamp: requirements/dev.txt pyproject.toml
+	@requirements/install "$(PYTHON)" .venv requirements/dev.txt --editable
+
+.venv-serve/.stamp: requirements/serve.txt .venv/.stamp
+	@requirements/install "$(PYTHON)" .venv-serve requirements/serve.txt
