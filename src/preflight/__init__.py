@@ -1,0 +1,1 @@
+"""Preflight: the machinery that takes a project's model to production through Git."""

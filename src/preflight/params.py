@@ -1,0 +1,197 @@
+"""params.yaml, typed: every knob of the machinery, unknown keys refused."""
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+    field_validator,
+)
+from pydantic_core import to_json
+
+from preflight import project as seam
+from preflight.errors import Problem
+
+Month = Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A part of params.yaml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Data(Section):
+    """Where rows and their lookup come from, and which months and share of them are used."""
+
+    source: str
+    lookup: str | None
+    months: Annotated[tuple[Month, ...], Field(min_length=2)]
+    sample: Annotated[float, Field(gt=0, le=1)]
+
+    @field_validator("months")
+    @classmethod
+    def _once(cls, months: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(months)) < len(months):
+            raise ValueError("each month once")
+        return months
+
+
+class Validate(Section):
+    """Which row rules hold, and the table rules' limits."""
+
+    row_rules: tuple[str, ...] | None
+    min_rows: Annotated[int, Field(ge=1)]
+    max_volume_ratio: Annotated[float, Field(gt=1)]
+    max_quarantined: Share
+    max_outside_month: Share
+    max_duplicates: Share
+    max_label_bin: Share
+
+
+class Split(Section):
+    """The newest months are for testing; the last days before them for calibration."""
+
+    test_months: Annotated[int, Field(ge=1)]
+    calibrate_days: Annotated[int, Field(ge=0)]
+
+
+class Calibrate(Section):
+    """Conformal intervals: nominal coverage, and groups of equal size by predicted value."""
+
+    coverage: Annotated[float, Field(gt=0, lt=1)]
+    groups: Annotated[int, Field(ge=1)]
+
+
+class Limits(Section):
+    """What an evaluation must meet before a model is registered."""
+
+    max_rmse: float
+    max_baseline_ratio: float
+    min_coverage: Share
+    max_coverage: Share
+
+
+class Evaluate(Section):
+    """Resamples of the bootstrap, rows of the reference set, smallest slice, and limits."""
+
+    resamples: Annotated[int, Field(ge=20)]
+    reference_rows: Annotated[int, Field(ge=1)]
+    min_slice_rows: Annotated[int, Field(ge=1)]
+    limits: Limits
+
+
+class Serving(Section):
+    """Limits on one request."""
+
+    max_body_bytes: Annotated[int, Field(ge=1)]
+    max_batch: Annotated[int, Field(ge=1)]
+
+
+class Registry(Section):
+    """The MLflow registry and the model's name in it."""
+
+    uri: str
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
+
+
+class Params(Section):
+    """All of params.yaml; the sections of a project's own are typed by the project."""
+
+    project: str
+    data: Data
+    validate_: Annotated[Validate, Field(alias="validate")]
+    split: Split
+    calibrate: Calibrate
+    evaluate: Evaluate
+    registry: Registry
+    serving: Serving
+    model: Any
+    generator: Any
+
+
+def load(path: Path = Path("params.yaml"), overlay: Path | None = None) -> Params:
+    """Read and check params.yaml, with an overlay file's keys laid over it.
+
+    Raises Problem that names the first offending key.
+    """
+    return parse(merged(path, overlay), str(overlay or path))
+
+
+def merged(path: Path, overlay: Path | None) -> dict[str, Any]:
+    """params.yaml as plain data, with the overlay's keys, if any, laid over its own."""
+    return _merge(_read(path), _read(overlay)) if overlay else _read(path)
+
+
+def parse(raw: dict[str, Any], where: str) -> Params:
+    """Plain data to Params; `where` names the file in errors."""
+    if not (isinstance(raw.get("project"), str) and raw["project"].isidentifier()):
+        raise Problem(
+            f"{where}: project",
+            repr(raw.get("project")),
+            "the name of a package under src/",
+            "Add the line `project: taxi`.",
+        )
+    own = {name: (kind, ...) for name, kind in seam.sections(raw["project"]).items()}
+    whole: type[Params] = create_model("Params", __base__=Params, **own)  # type: ignore[call-overload]
+    try:
+        return whole.model_validate_json(to_json(raw))
+    except ValidationError as error:
+        raise _problem(where, error, whole) from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise Problem(
+            str(path), "no file", "a YAML file of parameters", "Run this at the repository's root."
+        ) from None
+    except yaml.YAMLError as error:
+        found = " ".join(str(error).split())
+        raise Problem(str(path), found, "valid YAML", "Mend the line it names.") from None
+    if not isinstance(raw, dict):
+        raise Problem(str(path), type(raw).__name__, "keys and values", "See params.yaml in Git.")
+    return raw
+
+
+def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    both = dict(below)
+    for key, value in above.items():
+        old = both.get(key)
+        nested = isinstance(value, dict) and isinstance(old, dict)
+        both[key] = _merge(old, value) if nested else value  # type: ignore[arg-type]
+    return both
+
+
+def _problem(where: str, error: ValidationError, whole: type[BaseModel]) -> Problem:
+    # A misspelt key is both unknown and missing; the first says more.
+    found_errors = error.errors(include_url=False)
+    first = min(found_errors, key=lambda each: each["type"] != "extra_forbidden")
+    place = first["loc"]
+    key = ".".join(str(part) for part in place)
+    if first["type"] == "extra_forbidden":
+        siblings = _keys(whole, place[:-1])
+        near = get_close_matches(str(place[-1]), siblings, n=1)
+        remedy = f"Did you mean `{near[0]}`?" if near else "Remove it or mend its name."
+        return Problem(f"{where}: {key}", "an unknown key", f"one of {', '.join(siblings)}", remedy)
+    if first["type"] == "missing":
+        return Problem(f"{where}: {key}", "no such key", "a value", "Add it; see docs/params.md.")
+    found = repr(first["input"])
+    return Problem(f"{where}: {key}", found, first["msg"], "Mend the value; see docs/params.md.")
+
+
+def _keys(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
+    fields = {field.alias or name: field for name, field in model.model_fields.items()}
+    if not place:
+        return list(fields)
+    kind = fields[str(place[0])].annotation
+    assert isinstance(kind, type) and issubclass(kind, BaseModel)  # noqa: S101
+    return _keys(kind, place[1:])
