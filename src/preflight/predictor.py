@@ -1,0 +1,110 @@
+"""A packaged model folder: plain files, a manifest of their hashes, and answers."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from preflight import project as seam
+from preflight.conformal import Interval
+from preflight.contract import Contract
+from preflight.errors import Problem
+from preflight.files import read_json, sha256, write_json
+from preflight.project import Columns
+from preflight.ranges import Ranges
+
+MANIFEST = "manifest.json"
+LOOKUP = "lookup.csv"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Predictions of shape (rows,) with interval ends, and the values unseen in training.
+
+    `outside` has shape (rows, features); the ends are None for a model without calibration.
+    """
+
+    value: NDArray[np.float64]
+    lower: NDArray[np.float64] | None
+    upper: NDArray[np.float64] | None
+    outside: NDArray[np.bool_]
+
+
+class Predictor:
+    """Everything that turns columns into answers, loaded from one verified folder."""
+
+    def __init__(self, folder: Path) -> None:
+        """Load a folder that `pack` sealed; raises Problem when a byte of it has changed."""
+        manifest = verify(folder)
+        self.project: str = manifest["project"]
+        self.contract: Contract = seam.contract(self.project)
+        if self.contract.hash != manifest["contract"]:
+            raise Problem(
+                str(folder),
+                "a model of another contract",
+                f"contract {self.contract.hash[:12]}",
+                "Run `make repro` so that model and contract are of one commit.",
+            )
+        self.model_hash = sha256(folder / MANIFEST)
+        self._features = seam.features(self.project)
+        self.lookup = self._features.read_lookup(folder / LOOKUP)
+        self.model = seam.model(self.project).load(folder)
+        self.ranges = Ranges(read_json(folder / "ranges.json"))
+        interval = read_json(folder / "interval.json")
+        self.interval = Interval.from_dict(interval) if interval else None
+
+    def matrix(self, columns: Columns) -> NDArray[np.float64]:
+        """The model's features: shape (rows, features)."""
+        return self._features.compute(columns, self.lookup, self.model.features)
+
+    def slices(self, columns: Columns) -> dict[str, NDArray[Any]]:
+        """Labels by the contract's slice names."""
+        return self._features.slices(columns, self.lookup, self.contract.slices)
+
+    def answer(self, columns: Columns) -> Answers:
+        """Answers for columns that keep the contract."""
+        matrix = self.matrix(columns)
+        value = self.model.predict(matrix)
+        outside = self.ranges.outside(matrix)
+        if self.interval is None:
+            return Answers(value, None, None, outside)
+        target = self.contract.target
+        lower, upper = self.interval.bounds(value, float(target.minimum), float(target.maximum))  # type: ignore[arg-type]
+        return Answers(value, lower, upper, outside)
+
+
+def pack(folder: Path, project: str) -> None:
+    """Seal a folder: write the contract and a manifest of every file's hash into it."""
+    contract = seam.contract(project)
+    write_json(folder / "contract.json", contract.as_dict())
+    files = {path.name: sha256(path) for path in sorted(folder.iterdir())}
+    write_json(
+        folder / MANIFEST,
+        {"format": 1, "project": project, "contract": contract.hash, "files": files},
+    )
+
+
+def verify(folder: Path) -> dict[str, Any]:
+    """The manifest of an unchanged folder; raises Problem that names the changed file."""
+    if not (folder / MANIFEST).is_file():
+        raise Problem(str(folder), "no model", "a packaged model", "Bring it with `make restore`.")
+    manifest: dict[str, Any] = read_json(folder / MANIFEST)
+    found = {path.name for path in folder.iterdir()} - {MANIFEST}
+    if odd := sorted(found ^ set(manifest["files"])):
+        raise Problem(
+            str(folder / odd[0]),
+            "a file too many or missing",
+            "the files of the manifest",
+            "Bring the model back with `make restore`.",
+        )
+    for name, expected in manifest["files"].items():
+        if (got := sha256(folder / name)) != expected:
+            raise Problem(
+                str(folder / name),
+                f"hash {got[:12]}",
+                f"{expected[:12]}, as the manifest says",
+                "The file was changed; bring the model back with `make restore`.",
+            )
+    return manifest

@@ -1,0 +1,55 @@
+"""The values each feature had in training, and which rows lie outside them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Matrix = NDArray[np.float64]
+
+
+class Ranges:
+    """Seen values in the order of the features: a number's least and most, a code's set."""
+
+    def __init__(self, seen: list[dict[str, Any]]) -> None:
+        self.seen = seen
+        # Codes are small non-negative integers: a table answers at once.
+        self._codes = {
+            position: _table(found["values"])
+            for position, found in enumerate(seen)
+            if "values" in found
+        }
+
+    @classmethod
+    def fit(cls, matrix: Matrix, names: Sequence[str], categorical: Sequence[int]) -> "Ranges":
+        """From a training matrix of shape (rows, names)."""
+        seen: list[dict[str, Any]] = []
+        for position, name in enumerate(names):
+            column = matrix[:, position]
+            if position in categorical:
+                values = np.unique(column).astype(int).tolist()
+                seen.append({"feature": name, "values": values})
+            else:
+                least, most = float(column.min()), float(column.max())
+                seen.append({"feature": name, "least": least, "most": most})
+        return cls(seen)
+
+    def outside(self, matrix: Matrix) -> NDArray[np.bool_]:
+        """Which values training did not see: shape of the matrix."""
+        outside = np.zeros(matrix.shape, dtype=bool)
+        for position, found in enumerate(self.seen):
+            column = matrix[:, position]
+            if position in self._codes:
+                table = self._codes[position]
+                code = np.minimum(column.astype(np.int64), len(table) - 1)
+                outside[:, position] = ~table[code]
+            else:
+                outside[:, position] = (column < found["least"]) | (column > found["most"])
+        return outside
+
+
+def _table(values: list[int]) -> NDArray[np.bool_]:
+    table = np.zeros(max(values) + 2, dtype=bool)
+    table[values] = True
+    return table
