@@ -1,0 +1,1 @@
+"""What every model service needs: requests checked by the contract, answers with an id."""
