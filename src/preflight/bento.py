@@ -1,0 +1,185 @@
+"""The Bento of a commit's registered model, and a server that runs it."""
+
+import json
+import logging
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import yaml
+
+from preflight import lineage, registry
+from preflight.errors import Problem
+from preflight.files import sha256, write_json
+from preflight.predictor import MANIFEST
+from preflight.workspace import STATE, clone, environment, failed
+
+START_SECONDS = 60
+log = logging.getLogger("preflight")
+
+
+def build(root: Path) -> Path:
+    """Build the Bento of HEAD's registered model; returns its folder.
+
+    Code, parameters and lock come from a clone of the commit, the model from the current
+    tree. The tag names version and commit, so the same commit gives the same tag.
+    """
+    lineage.require_committed(root)
+    lineage.require_current(root)
+    version, commit = registry.version_of(root), lineage.head(root)
+    name: str = yaml.safe_load((root / "bentofile.yaml").read_text())["name"]
+    tag = f"v{version}-{commit[:12]}"
+    folder = root / STATE / "bentoml" / "bentos" / name / tag
+    if not folder.exists():
+        build_file = {"model_version": version, "commit": commit, "bento": f"{name}:{tag}"}
+        # BentoML builds nothing that lies below a hidden folder, as .preflight is.
+        with TemporaryDirectory(prefix="preflight-") as scratch:
+            _build(root, Path(scratch).resolve() / "clone", tag, build_file)
+    _check(root, folder)
+    log.info("Bento %s:%s -> %s", name, tag, folder)
+    return folder
+
+
+def _build(root: Path, scratch: Path, tag: str, build_file: dict[str, str]) -> None:
+    clone(root, scratch)
+    shutil.copytree(root / lineage.PACKAGED, scratch / lineage.PACKAGED)
+    write_json(scratch / "build.json", build_file)
+    command = ("bentoml", "build", "--version", tag)
+    variables = environment(scratch) | {"BENTOML_HOME": str(root / STATE / "bentoml")}
+    done = subprocess.run(
+        command, cwd=scratch, env=variables, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise failed(command, done.stderr)
+
+
+def _check(root: Path, folder: Path) -> None:
+    """The Bento's model and environment are those of the registered version."""
+    if sha256(folder / "src" / lineage.PACKAGED / MANIFEST) != lineage.origin(root).model_hash:
+        raise Problem(
+            str(folder), "another model", "the registered one", "Delete it and run `make bento`."
+        )
+    if _pins(folder / "env/python/requirements.txt") != _pins(root / "requirements/serve.txt"):
+        raise Problem(
+            str(folder / "env/python/requirements.txt"),
+            "other packages",
+            "those of requirements/serve.txt",
+            "Keep `lock_packages: false` in bentofile.yaml, delete the Bento, run `make bento`.",
+        )
+
+
+def _pins(lock: Path) -> set[str]:
+    """A lock's exact versions; BentoML rewrites the rest, and names itself once more."""
+    return set(re.findall(r"^[\w.-]+==[\w.!+-]+", lock.read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def newest(root: Path) -> Path:
+    """The folder of the Bento built last; raises Problem when there is none."""
+    found = list((root / STATE / "bentoml" / "bentos").glob("*/*/bento.yaml"))
+    if not found:
+        raise Problem(str(root / STATE), "no Bento", "one", "Run `make bento`.")
+    return max(found, key=lambda path: path.stat().st_mtime).parent
+
+
+def command(root: Path, folder: Path, port: int) -> list[str]:
+    """The command that serves a Bento on 127.0.0.1 from the service's own environment."""
+    server = root / ".venv-serve" / "bin" / "bentoml"
+    if not server.exists():
+        raise Problem(str(server), "no file", "the service's environment", "Run `make setup`.")
+    return [str(server), "serve", str(folder), "--host", "127.0.0.1", "--port", str(port)]
+
+
+def require_free(port: int) -> None:
+    """Refuse a port of 127.0.0.1 on which somebody listens."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            raise Problem(
+                f"127.0.0.1:{port}",
+                "another server",
+                "a free port",
+                "Stop it, or choose another: preflight serve --port 3001",
+            )
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+@contextmanager
+def served(root: Path, folder: Path, state: Path) -> Iterator[str]:
+    """Serve a Bento until the block ends; yields its address once it is ready.
+
+    Its log goes to `state`/serve.log. Raises Problem when it does not become ready.
+    """
+    port = free_port()
+    variables = environment(state)
+    del variables["PYTHONPATH"]  # it must live from its own files
+    logged = state / STATE / "serve.log"
+    logged.parent.mkdir(parents=True, exist_ok=True)
+    with logged.open("w") as output:
+        server = subprocess.Popen(
+            command(root, folder, port), cwd="/", env=variables, stdout=output, stderr=output
+        )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        _wait(server, address, logged)
+        yield address
+    finally:
+        server.terminate()
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+def _wait(server: subprocess.Popen[bytes], address: str, logged: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    # BentoML starts a worker that refuses its model again and again; its log says why.
+    while time.monotonic() < deadline and server.poll() is None and not _refusal(logged):
+        try:
+            with urlopen(f"{address}/readyz", timeout=2) as answer:  # noqa: S310
+                if answer.status == 200:
+                    return
+        except (URLError, OSError):
+            time.sleep(0.1)
+    raise Problem(
+        "the service",
+        f"no readiness: {_reason(logged)}",
+        f"an answer within {START_SECONDS} s",
+        f"See {logged}.",
+    )
+
+
+def _refusal(logged: Path) -> str:
+    lines = logged.read_text(errors="replace").splitlines()
+    return next((line[-300:] for line in lines if "errors.Problem: " in line), "")
+
+
+def _reason(logged: Path) -> str:
+    lines = logged.read_text(errors="replace").splitlines()
+    return _refusal(logged) or (lines or ["it said nothing"])[-1][-300:]
+
+
+def ask(address: str, route: str, body: Any = None) -> Any:
+    """POST a JSON body, or GET without one; returns the JSON answer."""
+    from urllib.request import Request
+
+    data = None if body is None else json.dumps(body).encode()
+    request = Request(address + route, data, {"content-type": "application/json"})  # noqa: S310
+    with urlopen(request, timeout=30) as answer:  # noqa: S310
+        return json.load(answer)

@@ -1,0 +1,143 @@
+"""The `preflight` command."""
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from preflight import params, workspace
+from preflight.errors import NoData, Problem
+from preflight.workspace import QUIET, STATE
+
+
+class Commands(click.Group):
+    """Commands whose mistakes end in one line: exit status 1, or 2 where data is missing."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(context)
+        except Problem as problem:
+            click.echo(f"error: {problem}", err=True)
+            sys.exit(2 if isinstance(problem, NoData) else 1)
+        except KeyboardInterrupt:
+            click.echo("interrupted: nothing half-written stays", err=True)
+            sys.exit(130)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Take a model to production through Git alone.
+
+    Exit status: 0 pass, 1 fail, 2 no data.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    os.environ.update(QUIET)
+    os.environ["PATH"] = workspace.environment(Path.cwd())["PATH"]
+
+
+@main.command()
+def demo() -> None:
+    """Go the whole way in a scratch clone, and show what happened.
+
+    Example: TLC_DIR=../months MONTHS=2021-01..2021-03 preflight demo
+    """
+    from preflight.demo import demo
+
+    demo(workspace.root())
+
+
+@main.command()
+@click.option(
+    "--profile",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A YAML file whose keys are laid over params.yaml.",
+)
+def repro(profile: Path | None) -> None:
+    """Run the pipeline's changed stages; with a profile, in a scratch clone of HEAD.
+
+    Example: preflight repro --profile tests/benchmark/published.yaml
+    """
+    place = workspace.root()
+    params.load(place / "params.yaml", profile)
+    if profile:
+        scratch = place / STATE / "profiles" / profile.stem
+        workspace.clone(place, scratch, profile.resolve(), share_cache=True)
+        place = scratch
+    done = subprocess.run(
+        ("dvc", "repro"), cwd=place, env=workspace.environment(place), check=False
+    )
+    if done.returncode:
+        raise Problem("dvc repro", "a failed stage", "success", "Mend what the stage names above.")
+    click.echo(f"results: {place / 'models/evaluation/metrics.json'}", err=True)
+
+
+@main.command()
+def restore() -> None:
+    """Bring this commit's data and model: pull them, else reproduce them."""
+    from preflight.restore import restore
+
+    restore(workspace.root())
+
+
+@main.command()
+def register() -> None:
+    """Put this commit's model into the registry, once, if its evaluation meets the limits."""
+    from preflight.registry import register
+
+    click.echo(register(workspace.root()))
+
+
+@main.command()
+@click.argument("versions", nargs=-1, required=True)
+def model_info(versions: tuple[str, ...]) -> None:
+    """Print how, when and from what versions were made; several stand one after another.
+
+    Example: preflight model-info 3
+    """
+    import yaml
+
+    from preflight.registry import info
+
+    found = [info(workspace.root(), version) for version in versions]
+    click.echo(yaml.safe_dump_all(found, sort_keys=False, allow_unicode=True), nl=False)
+
+
+@main.command()
+def bento() -> None:
+    """Build the Bento of this commit's registered model, and print its folder."""
+    from preflight.bento import build
+
+    click.echo(build(workspace.root()))
+
+
+@main.command()
+@click.option("--port", default=3000, show_default=True, help="Port on 127.0.0.1.")
+def serve(port: int) -> None:
+    """Serve this commit's model, after what is missing: restore, register, bento."""
+    from preflight.bento import build, command, require_free
+    from preflight.registry import register
+    from preflight.restore import restore
+
+    place = workspace.root()
+    require_free(port)
+    restore(place)
+    register(place)
+    serving = command(place, build(place), port)
+    variables = workspace.environment(place)
+    del variables["PYTHONPATH"]
+    os.execve(serving[0], serving, variables)  # noqa: S606 (a list, no shell)
+
+
+@main.command()
+def docs() -> None:
+    """Write the generated parts of docs/ anew: contract, parameters, commands."""
+    from preflight.docs import write
+
+    for path in write(workspace.root()):
+        click.echo(path)

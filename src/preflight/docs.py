@@ -1,0 +1,120 @@
+"""The generated parts of docs/: from the contract, the parameters and the commands."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, get_args
+
+import click
+from pydantic import BaseModel
+
+from preflight import params
+from preflight import project as seam
+from preflight.contract import Column, Contract
+from preflight.errors import Problem
+from preflight.serving.requests import expectation
+
+
+def write(root: Path) -> list[Path]:
+    """Bring every generated part of docs/ up to date; returns the pages that changed."""
+    changed = []
+    for name, (page, make) in PARTS.items():
+        path = root / "docs" / page
+        text = path.read_text(encoding="utf-8")
+        new = replaced(text, name, make(root), str(path))
+        if new != text:
+            path.write_text(new, encoding="utf-8")
+            changed.append(path)
+    return changed
+
+
+def replaced(text: str, name: str, body: str, where: str) -> str:
+    """A page with the part between its two marker lines replaced."""
+    start, end = f"<!-- generated: {name} -->\n", f"<!-- end: {name} -->\n"
+    if start not in text or end not in text:
+        raise Problem(where, "no marker", f"lines {start!r} and {end!r}", "Put them back.")
+    before, rest = text.split(start, 1)
+    return before + start + "\n" + body + "\n" + end + rest.split(end, 1)[1]
+
+
+def _contract(root: Path) -> str:
+    contract = seam.contract(params.load(root / "params.yaml").project)
+    header = [
+        f"Contract `{contract.name}`, version {contract.version}; "
+        f"slices: {', '.join(contract.slices)}.",
+        "",
+        "| column | what | values | may lack | known when asked | role |",
+        "|---|---|---|---|---|---|",
+    ]
+    return "\n".join([*header, *(_row(contract, column) for column in contract.columns)]) + "\n"
+
+
+def _row(contract: Contract, column: Column) -> str:
+    role = column.role + (", sensitive" if column.sensitive else "")
+    role += ", part of the identity" if column.name in contract.identity else ""
+    nullable, known = ("yes" if flag else "no" for flag in (column.nullable, column.known))
+    cells = (f"`{column.name}`", column.description, expectation(column), nullable, known, role)
+    return "| " + " | ".join(cells) + " |"
+
+
+def _params(root: Path) -> str:
+    """One table a section: key, type, value."""
+    loaded = params.load(root / "params.yaml")
+    lines = [f"`project`: the package under src/ that is served, `{loaded.project}`.", ""]
+    for name, value in loaded:
+        if isinstance(value, BaseModel):
+            lines += _section(name.rstrip("_"), value)
+    return "\n".join(lines)
+
+
+def _section(name: str, section: BaseModel) -> list[str]:
+    lines = [
+        f"### {name}",
+        "",
+        section.__doc__ or "",
+        "",
+        "| key | type | value |",
+        "|---|---|---|",
+    ]
+    later: list[str] = []
+    for key, field in type(section).model_fields.items():
+        value = getattr(section, key)
+        if isinstance(value, BaseModel):
+            later += _section(f"{name}.{key}", value)
+        else:
+            lines.append(f"| `{key}` | {_kind(field.annotation)} | `{_plain(value)}` |")
+    return [*lines, "", *later]
+
+
+def _kind(annotation: Any) -> str:
+    simple = {str: "text", int: "whole number", float: "number"}
+    if isinstance(annotation, UnionType):
+        (inner,) = (kind for kind in get_args(annotation) if kind is not NoneType)
+        return f"{_kind(inner)} or null"
+    return simple.get(annotation, "list")
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    return "null" if value is None else str(value)
+
+
+def _commands(_: Path) -> str:
+    from preflight.cli import main
+
+    context = click.Context(main, info_name="preflight", **main.context_settings)
+    parts = []
+    for name in main.list_commands(context):
+        command = main.get_command(context, name)
+        assert command is not None  # noqa: S101
+        inner = click.Context(command, context, info_name=name, terminal_width=90)
+        parts.append(f"## {name}\n\n```text\n{command.get_help(inner)}\n```\n")
+    return "\n".join(parts)
+
+
+PARTS: dict[str, tuple[str, Callable[[Path], str]]] = {
+    "contract": ("data.md", _contract),
+    "params": ("params.md", _params),
+    "commands": ("cli.md", _commands),
+}

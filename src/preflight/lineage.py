@@ -1,0 +1,133 @@
+"""The way back: from a tree to the commit, data, parameters and model that it stands for."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from preflight import reference
+from preflight.errors import Problem
+from preflight.files import sha256
+from preflight.predictor import LOOKUP, MANIFEST, Predictor
+from preflight.workspace import run
+
+PACKAGED = Path("models/packaged")
+# Outputs whose bytes may differ between processors; those of data and those in Git may not.
+MODEL_OUTPUTS = ("models/fitted", "models/packaged", "models/evaluation/plots")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a model comes from; hashes are hexadecimal, `data` is by DVC output path."""
+
+    commit: str
+    data: dict[str, str]
+    model_hash: str
+    contract: str
+    serve_lock: str
+    dev_lock: str
+
+
+def head(root: Path) -> str:
+    """The commit of a checkout."""
+    return run(root, "git", "rev-parse", "HEAD").stdout.strip()
+
+
+def require_committed(root: Path) -> None:
+    """Refuse a tree with changes that no commit holds."""
+    changed = run(root, "git", "status", "--porcelain").stdout.splitlines()
+    if changed:
+        names = ", ".join(line[3:] for line in changed[:3]) + (", …" if changed[3:] else "")
+        raise Problem(
+            "the working tree",
+            f"uncommitted changes ({names})",
+            "a committed tree, so that the model has a way back",
+            "Commit or stash them.",
+        )
+
+
+def differences(root: Path) -> list[str]:
+    """Why the tree is not what its committed dvc.lock says; empty when it is current.
+
+    Current: equal dependencies, parameters and data hashes, and reference answers (values,
+    intervals, flags, baseline) within 1e-6 of the committed ones. A model's bytes may differ,
+    as between processors.
+    """
+    return status(root) or _moved_answers(root)
+
+
+def status(root: Path) -> list[str]:
+    """What DVC says of a tree against its dvc.lock, but for a model's bytes; frozen stages too."""
+    found = []
+    told = json.loads(run(root, "dvc", "status", "--json").stdout)
+    for stage, changes in sorted(told.items()):
+        found += [
+            f"{stage}: {kind}: {name} {how}"
+            for change in changes
+            for kind, what in (change.items() if isinstance(change, dict) else [(change, {})])
+            for name, how in (what.items() if what else [("dvc.yaml", "modified")])
+            if not (name in MODEL_OUTPUTS and how == "modified")
+        ]
+    return _frozen(root) + found
+
+
+def _frozen(root: Path) -> list[str]:
+    """Frozen stages: DVC looks away from what they depend on, so nothing can be said of them."""
+    stages = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    bodies = {name: stage.get("do", stage) for name, stage in stages.items()}
+    return [f"{name}: frozen in dvc.yaml" for name, body in bodies.items() if body.get("frozen")]
+
+
+def _moved_answers(root: Path) -> list[str]:
+    model = Predictor(root / PACKAGED)
+    if sha256(root / PACKAGED / LOOKUP) != sha256(root / "data/lookup.csv"):
+        return [f"{PACKAGED / LOOKUP}: another lookup than data/lookup.csv"]
+    committed = json.loads(run(root, "git", "show", f"HEAD:{reference.FILE}").stdout)
+    name, worst = reference.furthest(reference.answers(model, committed.pop("rows")), committed)
+    if worst <= reference.TOLERANCE:
+        return []
+    return [f"reference answers: {name} moved by up to {worst:.3g} from {reference.FILE}"]
+
+
+def require_current(root: Path) -> None:
+    """Refuse a tree whose outputs are not those of its committed dvc.lock."""
+    if found := differences(root):
+        raise Problem(
+            "dvc.lock",
+            "; ".join(found[:3]),
+            "data and model as the committed dvc.lock says",
+            "Run `make restore`; or `make repro` and commit dvc.lock.",
+        )
+
+
+def origin(root: Path) -> Origin:
+    """Where the model in a committed, current tree comes from."""
+    lock = _lock(root)
+    data = {
+        out["path"]: out["md5"]
+        for stage in lock.values()
+        for out in stage["outs"]
+        if not out["path"].startswith("models/")
+    }
+    manifest = json.loads((root / PACKAGED / MANIFEST).read_text(encoding="utf-8"))
+    return Origin(
+        head(root),
+        data,
+        sha256(root / PACKAGED / MANIFEST),
+        manifest["contract"],
+        sha256(root / "requirements/serve.txt"),
+        sha256(root / "requirements/dev.txt"),
+    )
+
+
+def _lock(root: Path) -> dict[str, Any]:
+    """Stages of dvc.lock; those of months that were taken out stay in the file, not here."""
+    stages: dict[str, Any] = yaml.safe_load((root / "dvc.lock").read_text())["stages"]
+    months = yaml.safe_load((root / "params.yaml").read_text())["data"]["months"]
+    return {
+        name: stage
+        for name, stage in stages.items()
+        if "@" not in name or name.split("@")[1] in months
+    }

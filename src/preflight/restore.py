@@ -1,0 +1,76 @@
+"""Bring a commit's data and model: pull them, else reproduce them."""
+
+import logging
+import shutil
+from pathlib import Path
+
+from preflight import lineage
+from preflight.errors import Problem
+from preflight.workspace import STATE, clone, failed, run
+
+log = logging.getLogger("preflight")
+
+
+def restore(root: Path) -> None:
+    """Make the tree current with its committed dvc.lock, without rewriting that file.
+
+    Raises Problem when neither the remote nor a rebuild gives what dvc.lock names.
+    """
+    run(
+        root, "git", "checkout-index", "--all", "--quiet", check=False
+    )  # deleted files alone come back
+    run(root, "dvc", "checkout", "--quiet", check=False)  # so does what the cache has
+    if _is_current(root):
+        log.info("data and model are current")
+        return
+    _require_same_recipe(root)
+    log.info("pulling data and model from the DVC remote")
+    pulled = run(root, "dvc", "pull", "--quiet", check=False)
+    if pulled.returncode == 0 and _is_current(root):
+        log.info("pulled; current with dvc.lock")
+        return
+    log.info("the remote does not have them all; reproducing in a scratch clone")
+    _reproduce(root)
+
+
+def _is_current(root: Path) -> bool:
+    try:
+        return not lineage.differences(root)
+    except Problem:  # no model, or a damaged one
+        return False
+
+
+def _require_same_recipe(root: Path) -> None:
+    """Refuse a tree whose code or parameters are not those of dvc.lock: no rebuild would fit."""
+    for found in lineage.status(root):
+        if "params.yaml" in found or "src/" in found or "frozen" in found:
+            raise Problem(
+                "dvc.lock",
+                found,
+                "the code and parameters that it was written for",
+                "Run `make repro` and commit dvc.lock.",
+            )
+
+
+def _reproduce(root: Path) -> None:
+    """Rebuild in a scratch clone that shares the cache, and take over what dvc.lock names.
+
+    The committed dvc.lock stays: on another processor a model's bytes may differ, and then
+    its predictions decide.
+    """
+    scratch = root / STATE / "restore"
+    clone(root, scratch, share_cache=True)
+    done = run(scratch, "dvc", "repro", check=False)
+    if done.returncode:
+        raise failed(("dvc", "repro"), done.stdout + done.stderr)
+    run(scratch, "git", "checkout", "--quiet", "--", ".")
+    lineage.require_current(scratch)
+    # Data comes from the shared cache; so does the model where its bytes are the same.
+    run(root, "dvc", "checkout", "--quiet", "--force", check=False)
+    if not _is_current(root):
+        for name in lineage.MODEL_OUTPUTS:
+            shutil.rmtree(root / name, ignore_errors=True)
+            shutil.copytree(scratch / name, root / name)
+    lineage.require_current(root)
+    shutil.rmtree(scratch)
+    log.info("reproduced; current with dvc.lock")
