@@ -1,0 +1,160 @@
+"""The repository keeps its own rules."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from conftest import ROOT, git
+from preflight import docs
+
+FILES = [Path(name) for name in git(ROOT, "ls-files").splitlines()]
+LOCKS = ("requirements/serve.txt", "requirements/dev.txt")
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_has_exact_pins_with_hashes_and_no_address(lock: str) -> None:
+    text = (ROOT / lock).read_text()
+    pins = [line for line in text.splitlines() if line and not line.startswith((" ", "#"))]
+    assert pins
+    for pin in pins:
+        assert re.match(r"^[a-z0-9._\[\]-]+==[^ ]+ .*\\$", pin), pin
+        assert f"{pin}\n    --hash=sha256:" in text
+    assert "://" not in text
+    assert "--index" not in text
+
+
+def versions(lock: str) -> dict[str, str]:
+    """Versions by package."""
+    found = re.findall(r"^([a-z0-9._-]+)==([^ ]+)", (ROOT / lock).read_text(), re.MULTILINE)
+    return dict(found)
+
+
+def test_training_and_serving_share_every_version() -> None:
+    serve, dev = versions("requirements/serve.txt"), versions("requirements/dev.txt")
+    assert {name: dev.get(name) for name in serve} == serve
+
+
+def test_the_service_carries_no_training_engine() -> None:
+    heavy = {"mlflow", "mlflow-skinny", "dvc", "pandas", "polars", "pyarrow", "scikit-learn"}
+    assert heavy & set(versions("requirements/serve.txt")) == set()
+
+
+def test_git_holds_no_data_no_model_no_database_and_no_notebook() -> None:
+    binary = {".parquet", ".db", ".sqlite", ".pkl", ".bin", ".ipynb", ".onnx", ".gz", ".zip"}
+    assert [path for path in FILES if path.suffix in binary] == []
+    assert [path for path in FILES if path.name == "booster.txt"] == []
+
+
+def test_git_holds_nothing_over_300_kb_but_locks() -> None:
+    large = [path for path in FILES if (ROOT / path).stat().st_size > 300_000]
+    assert {str(path) for path in large} <= set(LOCKS)
+
+
+def test_python_is_the_same_everywhere() -> None:
+    bento = yaml.safe_load((ROOT / "bentofile.yaml").read_text())["docker"]["python_version"]
+    minors = re.search(r'requires-python = ">=(3\.\d+)', (ROOT / "pyproject.toml").read_text())
+    assert minors is not None
+    assert minors[1] == bento
+    workflows = [yaml.safe_load(path.read_text()) for path in ROOT.glob(".github/workflows/*.yml")]
+    setup = yaml.safe_load((ROOT / ".github/actions/setup/action.yml").read_text())
+    assert workflows
+    assert [
+        step["with"]["python-version"]
+        for step in setup["runs"]["steps"]
+        if "python-version" in step.get("with", {})
+    ] == [bento]
+
+
+def test_every_action_is_pinned_by_commit_with_its_version_beside() -> None:
+    for path in [*ROOT.glob(".github/workflows/*.yml"), *ROOT.glob(".github/actions/*/*.yml")]:
+        for line in path.read_text().splitlines():
+            if "uses:" in line and "./" not in line:
+                assert re.search(r"@[0-9a-f]{40} # v\d", line), f"{path}: {line}"
+
+
+def test_every_step_of_a_workflow_is_one_make_target_that_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for path in ROOT.glob(".github/workflows/*.yml"):
+        for job in yaml.safe_load(path.read_text())["jobs"].values():
+            for step in job["steps"]:
+                if "run" in step:
+                    words = step["run"].split()
+                    assert words[0] == "make", step["run"]
+                    assert set(words[1:]) <= targets, step["run"]
+
+
+CLOSURE = """
+import json, pathlib, sys
+import taxi.service
+from preflight import predictor
+from taxi import contract, features, model, params
+root = str(pathlib.Path("src").resolve())
+files = [getattr(module, "__file__", None) or "" for module in list(sys.modules.values())]
+print(json.dumps([str(pathlib.Path(f).relative_to(root)) for f in files if f.startswith(root)]))
+"""
+
+
+def test_the_bento_holds_exactly_the_code_that_the_service_loads() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CLOSURE],
+        cwd=ROOT,
+        env={"PYTHONPATH": "src", "PATH": "", "BENTOML_DO_NOT_TRACK": "True"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = {f"src/{name}" for name in json.loads(done.stdout.splitlines()[-1])}
+    stated = yaml.safe_load((ROOT / "bentofile.yaml").read_text())["include"]
+    held: set[str] = set()
+    for pattern in stated:
+        path = ROOT / pattern.lstrip("/")
+        listed = path.rglob("*.py") if path.is_dir() else [path]
+        held |= {str(file.relative_to(ROOT)) for file in listed if file.suffix == ".py"}
+    assert held == loaded
+
+
+def test_the_generated_docs_are_of_this_code(tmp_path: Path) -> None:
+    for name, (page, make) in docs.PARTS.items():
+        text = (ROOT / "docs" / page).read_text()
+        assert docs.replaced(text, name, make(ROOT), page) == text, "run `preflight docs`"
+
+
+def test_every_link_in_the_docs_leads_somewhere() -> None:
+    for path in [Path("README.md"), *(file for file in FILES if file.suffix == ".md")]:
+        for link in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", (ROOT / path).read_text()):
+            assert ((ROOT / path).parent / link).exists(), f"{path}: {link}"
+
+
+def test_the_readme_is_short_and_its_first_command_early() -> None:
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert len(lines) <= 105
+    assert next(n for n, line in enumerate(lines, 1) if "make demo" in line) <= 25
+
+
+def test_the_model_card_leaves_nothing_blank() -> None:
+    card = (ROOT / "docs/model-card.md").read_text()
+    rows = re.findall(r"^\| (.+?) \|(.*)\|$", card, re.MULTILINE)
+    assert len(rows) >= 15
+    assert [question for question, answer in rows if not answer.strip()] == []
+
+
+def test_every_source_of_data_has_origin_owner_and_terms() -> None:
+    text = (ROOT / "data/SOURCES.md").read_text()
+    for word in ("Origin", "Owner", "Terms", "synthetic", "TLC", "zone lookup"):
+        assert word in text
+
+
+def test_src_reaches_the_project_only_through_the_seam() -> None:
+    for path in (ROOT / "src/preflight").rglob("*.py"):
+        assert not re.search(r"^\s*(from|import) taxi", path.read_text(), re.MULTILINE), path
+
+
+def test_the_top_level_fits_a_glance() -> None:
+    top = {path.parts[0] for path in FILES}
+    assert len({name for name in top if not name.startswith(".")}) <= 16
+    assert len({name for name in top if name.startswith(".")}) <= 6
