@@ -20,8 +20,9 @@ import yaml
 from preflight import lineage, registry
 from preflight.errors import Problem
 from preflight.files import sha256, write_json
+from preflight.layout import PACKAGED, STATE
 from preflight.predictor import MANIFEST
-from preflight.workspace import STATE, clone, environment, failed
+from preflight.workspace import clone, environment, failed
 
 START_SECONDS = 60
 log = logging.getLogger("preflight")
@@ -51,7 +52,7 @@ def build(root: Path) -> Path:
 
 def _build(root: Path, scratch: Path, tag: str, build_file: dict[str, str]) -> None:
     clone(root, scratch)
-    shutil.copytree(root / lineage.PACKAGED, scratch / lineage.PACKAGED)
+    shutil.copytree(root / PACKAGED, scratch / PACKAGED)
     write_json(scratch / "build.json", build_file)
     command = ("bentoml", "build", "--version", tag)
     variables = environment(scratch) | {"BENTOML_HOME": str(root / STATE / "bentoml")}
@@ -64,7 +65,7 @@ def _build(root: Path, scratch: Path, tag: str, build_file: dict[str, str]) -> N
 
 def _check(root: Path, folder: Path) -> None:
     """The Bento's model and environment are those of the registered version."""
-    if sha256(folder / "src" / lineage.PACKAGED / MANIFEST) != lineage.origin(root).model_hash:
+    if sha256(folder / "src" / PACKAGED / MANIFEST) != lineage.origin(root).model_hash:
         raise Problem(
             str(folder), "another model", "the registered one", "Delete it and run `make bento`."
         )

@@ -11,7 +11,8 @@ import click
 
 from preflight import params, workspace
 from preflight.errors import NoData, Problem
-from preflight.workspace import QUIET, STATE
+from preflight.layout import METRICS, STATE
+from preflight.workspace import QUIET
 
 
 class Commands(click.Group):
@@ -74,7 +75,7 @@ def repro(profile: Path | None) -> None:
     )
     if done.returncode:
         raise Problem("dvc repro", "a failed stage", "success", "Mend what the stage names above.")
-    click.echo(f"results: {place / 'models/evaluation/metrics.json'}", err=True)
+    click.echo(f"results: {place / METRICS}", err=True)
 
 
 @main.command()

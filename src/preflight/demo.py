@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,13 +16,13 @@ from typing import Any
 
 import numpy as np
 import yaml
-from numpy.typing import NDArray
 
 from preflight import bento, lineage, metrics, params, reference, registry, workspace
 from preflight.errors import Problem
 from preflight.files import read_json, replacing
+from preflight.layout import METRICS, PACKAGED, STATE
 from preflight.predictor import Predictor
-from preflight.workspace import STATE, run
+from preflight.workspace import run
 
 ROWS = 200
 MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])\Z")
@@ -165,11 +164,11 @@ def _release(scratch: Path, journal: Journal) -> tuple[str, Path]:
 
 def _serve(root: Path, scratch: Path, folder: Path, journal: Journal) -> None:
     """Ask the served Bento and the model in this process; every bit must be equal."""
-    model = Predictor(scratch / lineage.PACKAGED)
+    model = Predictor(scratch / PACKAGED)
     columns = reference.columns(model.contract, ROWS, seed=2)
     expected = model.answer(columns).value.tolist()
     with journal.step("serve") as say, bento.served(root, folder, scratch) as address:
-        rows = instances(columns)
+        rows = reference.instances(columns)
         single = bento.ask(address, "/v1/predict", rows[0])
         asked = {column.name: column.example for column in model.contract.known}
         shown = bento.ask(address, "/v1/predict", asked)
@@ -184,20 +183,10 @@ def _serve(root: Path, scratch: Path, folder: Path, journal: Journal) -> None:
         )
 
 
-def instances(columns: dict[str, NDArray[Any]]) -> list[dict[str, Any]]:
-    """Column arrays as a request's instances; times as ISO texts."""
-    plain = {name: [_json(value) for value in values.tolist()] for name, values in columns.items()}
-    return [dict(zip(plain, row, strict=True)) for row in zip(*plain.values(), strict=True)]
-
-
-def _json(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, datetime) else value
-
-
 def _report(scratch: Path, journal: Journal, version: str) -> Path:
     """reports/report.md: the evaluation against its limits, and the journal."""
     chosen = params.load(scratch / "params.yaml")
-    measured = read_json(scratch / registry.EVALUATION / "metrics.json")
+    measured = read_json(scratch / METRICS)
     lines = metrics.judged(measured["test"], chosen.evaluate.limits)
     text = [
         f"# {chosen.registry.name} version {version}",

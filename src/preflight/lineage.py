@@ -10,12 +10,13 @@ import yaml
 from preflight import reference
 from preflight.errors import Problem
 from preflight.files import sha256
-from preflight.predictor import LOOKUP, MANIFEST, Predictor
+from preflight.layout import FITTED, LOOKUP, PACKAGED, PLOTS, REFERENCE
+from preflight.predictor import LOOKUP as BUNDLED
+from preflight.predictor import MANIFEST, Predictor
 from preflight.workspace import run
 
-PACKAGED = Path("models/packaged")
 # Outputs whose bytes may differ between processors; those of data and those in Git may not.
-MODEL_OUTPUTS = ("models/fitted", "models/packaged", "models/evaluation/plots")
+MODEL_OUTPUTS = tuple(str(path) for path in (FITTED, PACKAGED, PLOTS))
 
 
 @dataclass(frozen=True)
@@ -82,13 +83,13 @@ def _frozen(root: Path) -> list[str]:
 
 def _moved_answers(root: Path) -> list[str]:
     model = Predictor(root / PACKAGED)
-    if sha256(root / PACKAGED / LOOKUP) != sha256(root / "data/lookup.csv"):
-        return [f"{PACKAGED / LOOKUP}: another lookup than data/lookup.csv"]
-    committed = json.loads(run(root, "git", "show", f"HEAD:{reference.FILE}").stdout)
+    if sha256(root / PACKAGED / BUNDLED) != sha256(root / LOOKUP):
+        return [f"{PACKAGED / BUNDLED}: another lookup than {LOOKUP}"]
+    committed = json.loads(run(root, "git", "show", f"HEAD:{REFERENCE}").stdout)
     name, worst = reference.furthest(reference.answers(model, committed.pop("rows")), committed)
     if worst <= reference.TOLERANCE:
         return []
-    return [f"reference answers: {name} moved by up to {worst:.3g} from {reference.FILE}"]
+    return [f"reference answers: {name} moved by up to {worst:.3g} from {REFERENCE}"]
 
 
 def require_current(root: Path) -> None:

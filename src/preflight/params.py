@@ -185,7 +185,8 @@ def _problem(where: str, error: ValidationError, whole: type[BaseModel]) -> Prob
     if first["type"] == "missing":
         return Problem(f"{where}: {key}", "no such key", "a value", "Add it; see docs/params.md.")
     found = repr(first["input"])
-    return Problem(f"{where}: {key}", found, first["msg"], "Mend the value; see docs/params.md.")
+    expected = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    return Problem(f"{where}: {key}", found, expected, "Mend the value; see docs/params.md.")
 
 
 def _keys(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:

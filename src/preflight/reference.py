@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from preflight.contract import Column, Contract
 from preflight.predictor import Predictor
 
-FILE = "models/evaluation/reference.json"
 TOLERANCE = 1e-6
 
 
@@ -40,8 +39,21 @@ def furthest(one: dict[str, list[Any]], other: dict[str, list[Any]]) -> tuple[st
     moved = {name: float("inf") for name in one.keys() ^ other.keys()}
     for name in one.keys() & other.keys():
         a, b = np.array(one[name], float), np.array(other[name], float)
-        moved[name] = float(np.abs(a - b).max(initial=0)) if a.shape == b.shape else float("inf")
+        if a.shape == b.shape and np.isfinite([a, b]).all():
+            moved[name] = float(np.abs(a - b).max(initial=0))
+        else:
+            moved[name] = float("inf")
     return max(moved.items(), key=lambda each: each[1])
+
+
+def instances(columns: dict[str, NDArray[Any]]) -> list[dict[str, Any]]:
+    """Column arrays as a request's instances; times as ISO texts."""
+    plain = {name: [_json(value) for value in values.tolist()] for name, values in columns.items()}
+    return [dict(zip(plain, row, strict=True)) for row in zip(*plain.values(), strict=True)]
+
+
+def _json(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def _values(column: Column, rows: int, random: np.random.Generator) -> NDArray[Any]:

@@ -14,11 +14,11 @@ from preflight import project as seam
 from preflight.contract import Column, Contract
 from preflight.errors import NoData, Problem
 from preflight.files import read_json
+from preflight.layout import METRICS, PACKAGED, STATE
 from preflight.lineage import Origin
 from preflight.params import Params
 from preflight.workspace import run
 
-EVALUATION = Path("models/evaluation")
 log = logging.getLogger("preflight")
 
 
@@ -31,7 +31,7 @@ def register(root: Path) -> str:
     lineage.require_committed(root)
     params = parameters.load(root / "params.yaml")
     lineage.require_current(root)
-    require_limits(read_json(root / EVALUATION / "metrics.json")["test"], params)
+    require_limits(read_json(root / METRICS)["test"], params)
     origin = lineage.origin(root)
     client = _client(root, params)
     if known := find(client, params.registry.name, origin):
@@ -46,7 +46,7 @@ def require_limits(test: metrics.Metric, params: Params) -> None:
         if line.status != "pass":
             kind = NoData if line.status == "no-data" else Problem
             raise kind(
-                f"{EVALUATION}/metrics.json: {line.name}",
+                f"{METRICS}: {line.name}",
                 "no data" if line.measured is None else f"{line.measured:.4g}",
                 f"{line.limit} (params.yaml, evaluate.limits)",
                 "The model is not registered; improve it.",
@@ -82,9 +82,10 @@ def info(root: Path, version: str) -> dict[str, Any]:
     client = _client(root, params)
     name = params.registry.name
     found = list(client.search_model_versions(f"name = '{name}'"))
-    chosen = [item for item in found if str(item.version) == version]
+    ours = [item for item in found if "commit" in item.tags]  # others were made by hand
+    chosen = [item for item in ours if str(item.version) == version]
     if not chosen:
-        known = ", ".join(map(str, sorted(int(item.version) for item in found))) or "none"
+        known = ", ".join(map(str, sorted(int(item.version) for item in ours))) or "none"
         raise Problem(
             f"registry {name}", f"no version {version!r}", f"one of: {known}", "Name one of them."
         )
@@ -143,15 +144,15 @@ def _log(root: Path, params: Params, origin: Origin) -> str:
     raw = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
     with mlflow.start_run(run_name=origin.commit[:12], tags=tags):
         mlflow.log_params({key: str(value)[:6_000] for key, value in flat(raw).items()})
-        measured = read_json(root / EVALUATION / "metrics.json")
+        measured = read_json(root / METRICS)
         mlflow.log_metrics(flat(measured))
-        mlflow.log_artifacts(str(root / EVALUATION), "evaluation")
+        mlflow.log_artifacts(str(root / METRICS.parent), "evaluation")
         for file in ("dvc.lock", "params.yaml", "requirements/serve.txt", "requirements/dev.txt"):
             mlflow.log_artifact(str(root / file), "origin")
         logged = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(root / "src/preflight/mlflow_model.py"),
-            artifacts={"packaged": str(root / lineage.PACKAGED)},
+            artifacts={"packaged": str(root / PACKAGED)},
             code_paths=[str(root / "src" / package) for package in ("preflight", params.project)],
             signature=_signature(contract),
             input_example=_example(contract),
@@ -168,7 +169,7 @@ def _experiment(root: Path, params: Params) -> None:
     mlflow.set_tracking_uri(_uri(root, params))
     name = params.registry.name
     if params.registry.uri.startswith("sqlite") and not mlflow.get_experiment_by_name(name):
-        artifacts = root / ".preflight" / "mlflow" / "artifacts"
+        artifacts = root / STATE / "mlflow" / "artifacts"
         mlflow.create_experiment(name, artifact_location=artifacts.as_uri())
     mlflow.set_experiment(name)
 

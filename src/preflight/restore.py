@@ -6,7 +6,9 @@ from pathlib import Path
 
 from preflight import lineage
 from preflight.errors import Problem
-from preflight.workspace import STATE, clone, failed, run
+from preflight.files import replacing
+from preflight.layout import STATE
+from preflight.workspace import clone, failed, run
 
 log = logging.getLogger("preflight")
 
@@ -16,10 +18,9 @@ def restore(root: Path) -> None:
 
     Raises Problem when neither the remote nor a rebuild gives what dvc.lock names.
     """
-    run(
-        root, "git", "checkout-index", "--all", "--quiet", check=False
-    )  # deleted files alone come back
-    run(root, "dvc", "checkout", "--quiet", check=False)  # so does what the cache has
+    # Files of Git that were deleted come back, and what DVC's cache has.
+    run(root, "git", "checkout-index", "--all", "--quiet", check=False)
+    run(root, "dvc", "checkout", "--quiet", check=False)
     if _is_current(root):
         log.info("data and model are current")
         return
@@ -60,17 +61,23 @@ def _reproduce(root: Path) -> None:
     """
     scratch = root / STATE / "restore"
     clone(root, scratch, share_cache=True)
-    done = run(scratch, "dvc", "repro", check=False)
-    if done.returncode:
-        raise failed(("dvc", "repro"), done.stdout + done.stderr)
-    run(scratch, "git", "checkout", "--quiet", "--", ".")
-    lineage.require_current(scratch)
-    # Data comes from the shared cache; so does the model where its bytes are the same.
+    try:
+        done = run(scratch, "dvc", "repro", check=False)
+        if done.returncode:
+            raise failed(("dvc", "repro"), done.stdout + done.stderr)
+        run(scratch, "git", "checkout", "--quiet", "--", ".")
+        lineage.require_current(scratch)
+        _take_over(root, scratch)
+    finally:
+        shutil.rmtree(scratch)
+    log.info("reproduced; current with dvc.lock")
+
+
+def _take_over(root: Path, scratch: Path) -> None:
+    """Data comes from the shared cache; so does the model where its bytes are the same."""
     run(root, "dvc", "checkout", "--quiet", "--force", check=False)
     if not _is_current(root):
         for name in lineage.MODEL_OUTPUTS:
-            shutil.rmtree(root / name, ignore_errors=True)
-            shutil.copytree(scratch / name, root / name)
+            with replacing(root / name) as partial:
+                shutil.copytree(scratch / name, partial)
     lineage.require_current(root)
-    shutil.rmtree(scratch)
-    log.info("reproduced; current with dvc.lock")

@@ -40,22 +40,22 @@ def write_parquet(frame: pl.LazyFrame, target: Path) -> None:
             raise full_disk(OSError(str(error)), target) or error from error
 
 
-def scan(path: Path, contract: Contract) -> pl.LazyFrame:
-    """A Parquet file with the contract's columns; raises Problem when it is not one."""
+def opened(path: Path, expected: str, remedy: str) -> tuple[pl.LazyFrame, dict[str, pl.DataType]]:
+    """A Parquet file as a lazy frame, with its types; raises Problem when it is not one."""
     try:
         frame = pl.scan_parquet(path)
-        found = dict(frame.collect_schema())
+        return frame, dict(frame.collect_schema())
     except FileNotFoundError:
-        raise Problem(
-            str(path), "no file", "a stage's output", "Run `make repro`, or `make restore`."
-        ) from None
+        raise Problem(str(path), "no file", expected, remedy) from None
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise Problem(
-            str(path),
-            f"no readable Parquet ({str(error).splitlines()[0]})",
-            "a stage's output",
-            "Delete the file and run `make repro`.",
-        ) from None
+        found = f"no readable Parquet ({str(error).splitlines()[0]})"
+        raise Problem(str(path), found, expected, remedy) from None
+
+
+def scan(path: Path, contract: Contract) -> pl.LazyFrame:
+    """A stage's output with the contract's columns; raises Problem when it is not one."""
+    remedy = "Run `make repro`, or `make restore`; delete a damaged file first."
+    frame, found = opened(path, "a stage's output", remedy)
     expected = schema(contract)
     if found != expected:
         odd = sorted(
@@ -68,6 +68,18 @@ def scan(path: Path, contract: Contract) -> pl.LazyFrame:
             "The contract and the data disagree; run `make repro`.",
         )
     return frame
+
+
+def refuse_others(folder: Path, months: Sequence[str]) -> None:
+    """Refuse a file of a month that was taken out: it would be easy to train on it unseen."""
+    for path in sorted(folder.glob("*.parquet")):
+        if path.stem not in months:
+            raise Problem(
+                str(path),
+                "a left-over month",
+                f"only data.months: {', '.join(months)}",
+                "Delete the file (DVC's cache keeps it), or put the month back.",
+            )
 
 
 def arrays(frame: pl.DataFrame, names: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:

@@ -12,8 +12,8 @@ import yaml
 
 from preflight import params
 from preflight.errors import Problem
+from preflight.layout import STATE
 
-STATE = ".preflight"
 log = logging.getLogger("preflight")
 QUIET = {
     "BENTOML_DO_NOT_TRACK": "True",

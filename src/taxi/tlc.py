@@ -8,7 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from preflight.errors import Problem
-from preflight.table import TYPES
+from preflight.table import TYPES, opened
 from taxi.contract import CONTRACT
 from taxi.hashing import integers, riders
 
@@ -43,24 +43,9 @@ KEY = ("pickup_at", "dropoff_at", "pickup_zone", "dropoff_zone")
 
 def scan(path: Path) -> pl.LazyFrame:
     """A TLC Parquet file as a lazy frame; raises Problem when it is not one."""
-    if not path.is_file():
-        raise Problem(
-            str(path),
-            "no file",
-            "a TLC month as Parquet",
-            "Put the file there, or take the month out of data.months.",
-        )
-    try:
-        frame = pl.scan_parquet(path)
-        names = set(frame.collect_schema().names())
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise Problem(
-            str(path),
-            f"no readable Parquet ({str(error).splitlines()[0]})",
-            "a whole TLC month",
-            "The file is truncated or damaged; fetch it again.",
-        ) from None
-    check_columns(names, str(path))
+    remedy = "Put the whole file there, or take the month out of data.months."
+    frame, found = opened(path, "a TLC month as Parquet", remedy)
+    check_columns(set(found), str(path))
     return frame
 
 

@@ -21,8 +21,8 @@ import numpy as np
 import polars as pl
 import yaml
 
-from preflight import bento, lineage, reference, registry, workspace
-from preflight.demo import instances
+from preflight import bento, reference, registry, workspace
+from preflight.layout import PACKAGED
 from preflight.predictor import Predictor
 from taxi import synthetic
 
@@ -109,7 +109,7 @@ def accuracy(place: Path, source: Path) -> list[Row]:
 
 def scored(root: Path, month: str) -> tuple[int, float]:
     """Rows and RMSE of one month's file, rows dated outside it included."""
-    model = Predictor(root / lineage.PACKAGED)
+    model = Predictor(root / PACKAGED)
     rows = pl.read_parquet(root / f"data/valid/{month}.parquet")
     value = model.answer({name: rows[name].to_numpy() for name in rows.columns}).value
     target = rows[model.contract.target.name].to_numpy()
@@ -118,7 +118,7 @@ def scored(root: Path, month: str) -> tuple[int, float]:
 
 def intervals(root: Path, months: list[str]) -> list[Row]:
     """Coverage and mean width, against a constant width of equal coverage."""
-    model = Predictor(root / lineage.PACKAGED)
+    model = Predictor(root / PACKAGED)
     column = model.contract.target
     ends = (float(column.minimum), float(column.maximum))  # type: ignore[arg-type]
     test = pl.read_parquet(root / "data/split/test.parquet")
@@ -151,7 +151,7 @@ def training(place: Path) -> list[Row]:
     script.write_text(BARE)
     ours, bare = medians(
         5,
-        lambda: timed(root, "python", "-m", "preflight.stages.train"),
+        lambda: timed(root, "python", "-m", "preflight.stages", "train"),
         lambda: timed(root, "python", str(script), str(place / "bare.txt")),
     )
     trees = [
@@ -217,7 +217,7 @@ def _lookup(folder: Path) -> None:
 
 
 def _steps(root: Path) -> list[tuple[Path, list[str]]]:
-    workspace.run(root, "python", "-m", "preflight.stages.ingest", "2021-02")
+    workspace.run(root, "python", "-m", "preflight.stages", "ingest", "2021-02")
     return [(root, ["ingest", "2021-01"]), (root, ["validate"]), (root, ["split"])]
 
 
@@ -231,7 +231,7 @@ def measured(step: tuple[Path, list[str]]) -> tuple[float, float]:
         "peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss\n"
         "sys.stdout.write(f'{time.monotonic() - start} {peak}')\n"
     )
-    command = [sys.executable, "-c", meter, sys.executable, "-m", f"preflight.stages.{stage}"]
+    command = [sys.executable, "-c", meter, sys.executable, "-m", "preflight.stages", stage]
     seconds, peak = workspace.run(root, *command, *words).stdout.split()
     unit = 2**30 if sys.platform == "darwin" else 2**20
     return float(seconds), int(peak) / unit
@@ -244,11 +244,11 @@ def served(place: Path) -> list[Row]:
     workspace.commit(root, "Record the pipeline's run in dvc.lock")
     registry.register(root)
     folder = bento.build(root)
-    model = Predictor(root / lineage.PACKAGED)
+    model = Predictor(root / PACKAGED)
     columns = reference.columns(model.contract, 10_000, seed=4)
     expected = model.answer(columns).value.tolist()
     with bento.served(ROOT, folder, root) as address:
-        body = {"instances": instances(columns)}
+        body = {"instances": reference.instances(columns)}
         answers = bento.ask(address, "/v1/predict/batch", body)["predictions"]
     equal = sum(got["value"] == want for got, want in zip(answers, expected, strict=True))
     return [

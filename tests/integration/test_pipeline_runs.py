@@ -97,7 +97,7 @@ def test_an_interrupted_run_recovers(checkout: Path) -> None:
     try:
         assert process.stdout is not None
         for line in process.stdout:
-            if "preflight.stages.train" in line:
+            if "preflight.stages train" in line:
                 break
         time.sleep(0.5)  # somewhere in the middle; any moment must do
         os.killpg(process.pid, signal.SIGINT)
@@ -118,7 +118,7 @@ def test_a_stage_without_room_says_so_and_leaves_nothing(checkout: Path) -> None
     shutil.rmtree(checkout / "data/split")
     # Coverage would have no room for its own file either.
     plain = "unset COVERAGE_PROCESS_CONFIG COVERAGE_PROCESS_START; ulimit -f 8"
-    done = run(checkout, "sh", "-c", f"{plain} && python -m preflight.stages.split")
+    done = run(checkout, "sh", "-c", f"{plain} && python -m preflight.stages split")
     assert done.returncode == 1
     assert "no space left while writing" in done.stderr
     assert "Traceback" not in done.stderr
@@ -127,7 +127,7 @@ def test_a_stage_without_room_says_so_and_leaves_nothing(checkout: Path) -> None
 
 def test_a_month_that_the_source_lacks_is_one_clear_error(checkout: Path) -> None:
     change_params(checkout, data={"source": str(checkout)})
-    done = run(checkout, "python", "-m", "preflight.stages.ingest", "2021-01")
+    done = run(checkout, "python", "-m", "preflight.stages", "ingest", "2021-01")
     assert done.returncode == 1
     assert "green_tripdata_2021-01.parquet: found no file" in done.stderr
     assert "Traceback" not in done.stderr
@@ -135,14 +135,14 @@ def test_a_month_that_the_source_lacks_is_one_clear_error(checkout: Path) -> Non
 
 @pytest.mark.parametrize("words", [(), ("2020-01",), ("2021-01", "2021-02")])
 def test_ingest_wants_one_month_of_the_list(checkout: Path, words: tuple[str, ...]) -> None:
-    done = run(checkout, "python", "-m", "preflight.stages.ingest", *words)
+    done = run(checkout, "python", "-m", "preflight.stages", "ingest", *words)
     assert done.returncode == 1
     assert "expected one of 2021-01, 2021-02, 2021-03" in done.stderr
 
 
 def test_another_checkouts_code_is_refused(checkout: Path, built: Path) -> None:
     done = subprocess.run(
-        ["python", "-m", "preflight.stages.split"],
+        ["python", "-m", "preflight.stages", "split"],
         cwd=checkout,
         env=workspace.environment(built),
         capture_output=True,

@@ -10,7 +10,6 @@ import yaml
 
 from conftest import change_params, commit, git, run
 from preflight import bento, lineage, reference, registry
-from preflight.demo import instances
 from preflight.errors import NoData, Problem
 from preflight.files import read_json, sha256, write_json
 from preflight.predictor import Predictor
@@ -65,7 +64,7 @@ def test_the_mlflow_model_answers_as_the_packaged_one(registered: Path) -> None:
     mlflow.set_tracking_uri(f"sqlite:///{registered}/.preflight/mlflow/mlflow.db")
     loaded = mlflow.pyfunc.load_model("models:/taxi-duration/1")
     columns = reference.columns(CONTRACT, 30)
-    answered = loaded.predict(pd.DataFrame(instances(columns)))
+    answered = loaded.predict(pd.DataFrame(reference.instances(columns)))
     expected = Predictor(registered / "models/packaged").answer(columns)
     assert answered["value"].tolist() == expected.value.tolist()
     assert expected.lower is not None

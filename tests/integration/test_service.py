@@ -14,7 +14,7 @@ import pytest
 
 from conftest import ROOT, git
 from preflight import bento, reference, registry
-from preflight.demo import demo, instances
+from preflight.demo import demo
 from preflight.errors import Problem
 from preflight.predictor import Predictor
 from preflight.serving import openapi
@@ -58,7 +58,7 @@ def test_the_same_commit_gives_the_same_bento(place: Path) -> None:
 
 def test_served_values_equal_in_process_ones_to_the_last_bit(place: Path, address: str) -> None:
     columns = reference.columns(CONTRACT, 2_000, seed=3)
-    rows = instances(columns)
+    rows = reference.instances(columns)
     expected = Predictor(place / "models/packaged").answer(columns).value.tolist()
     answered = bento.ask(address, "/v1/predict/batch", {"instances": rows})["predictions"]
     assert [answer["value"] for answer in answered] == expected

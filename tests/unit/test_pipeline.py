@@ -33,8 +33,8 @@ runpy.run_module(name, run_name="__main__", alter_sys=True)
 
 def code_of(stage: str, root: Path) -> set[str]:
     """The source files that a stage loads when it runs, but for those that hold no code."""
-    _, _, module, *words = STAGES[stage]["cmd"].split()
-    command = [sys.executable, "-c", LOADED, module, *("2021-01" for _ in words)]
+    _, _, module, name, *words = STAGES[stage]["cmd"].split()
+    command = [sys.executable, "-c", LOADED, module, name, *("2021-01" for _ in words)]
     environment = {"PYTHONPATH": str(root / "src"), "PATH": ""}
     done = subprocess.run(
         command, cwd=root, env=environment, capture_output=True, text=True, check=False
@@ -42,7 +42,7 @@ def code_of(stage: str, root: Path) -> set[str]:
     assert done.returncode == 0, done.stderr
     loaded = (Path(name) for name in json.loads(done.stdout.splitlines()[-1]))
     own = {path.relative_to(root.resolve()) for path in loaded}
-    own.add(Path("src", *module.split(".")).with_suffix(".py"))
+    own.add(Path("src", *module.split("."), "__main__.py"))
     return {str(path) for path in own if len((ROOT / path).read_text().splitlines()) > 1}
 
 
@@ -55,7 +55,7 @@ def test_a_stage_depends_on_exactly_the_code_it_loads(stage: str, checkout: Path
 @pytest.mark.parametrize("stage", list(STAGES))
 def test_a_stage_is_one_module_of_its_name(stage: str) -> None:
     words = STAGES[stage]["cmd"].split()
-    assert words[:3] == ["python", "-m", f"preflight.stages.{stage}"]
+    assert words[:4] == ["python", "-m", "preflight.stages", stage]
 
 
 def outputs() -> list[str]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from preflight import params, reference
 from preflight.files import read_json
+from preflight.layout import PACKAGED
 from preflight.predictor import Predictor
 from preflight.serving import openapi
 from preflight.serving.ids import prediction_id
@@ -23,7 +24,6 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Handler = Callable[[bytes], Awaitable[Any]]
 
-MODEL = Path("models/packaged")
 BUILD = Path("build.json")
 UNREGISTERED = {"model_version": "unregistered", "commit": None, "bento": None}
 STATUS = {
@@ -47,7 +47,7 @@ class ModelService:
         """Load and verify the model, then answer once to warm up. Raises Problem."""
         limits = params.load().serving
         self.max_body = limits.max_body_bytes
-        self._model = Predictor(MODEL)
+        self._model = Predictor(PACKAGED)
         self._build = read_json(BUILD) if BUILD.exists() else UNREGISTERED
         self._decoder = Decoder(self._model.contract, limits.max_batch)
         self._document = openapi.document(self._model.contract, limits.max_batch)
@@ -123,12 +123,13 @@ class Front:
             return
         method, handler = route
         if scope["method"] != method:
-            await _send(send, 405, _problem(405, "method", scope["method"], method))
+            await _send(send, 405, _problem(405, "method", scope["method"], method), method)
             return
-        body = await _body(receive, self._service.max_body)
+        limit = self._service.max_body
+        body = await _body(receive, limit)
         if body is None:
-            limit = f"at most {self._service.max_body} bytes"
-            await _send(send, 413, _problem(413, "body", "more", limit))
+            found, expected = f"over {limit} bytes", f"at most {limit} bytes"
+            await _send(send, 413, _problem(413, "body", found, expected))
             return
         try:
             answer = await handler(body)
@@ -171,9 +172,10 @@ def _problem(status: int, field: str, found: str, expected: str) -> dict[str, An
     }
 
 
-async def _send(send: Send, status: int, answer: Any) -> None:
+async def _send(send: Send, status: int, answer: Any, allow: str = "") -> None:
     kind = b"application/json" if status < 400 else b"application/problem+json"
     body = json.dumps(answer, allow_nan=False).encode()
     headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body))]
+    headers += [(b"allow", allow.encode())] if allow else []
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

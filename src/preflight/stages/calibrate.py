@@ -6,8 +6,9 @@ from preflight import predictor, table
 from preflight import project as seam
 from preflight.conformal import Interval
 from preflight.files import replacing, write_json
+from preflight.layout import FITTED, LOOKUP, PACKAGED, SPLIT
 from preflight.params import Params
-from preflight.stages import FITTED, LOOKUP, PACKAGED, SPLIT, log, run
+from preflight.stages import log
 
 
 def calibrate(params: Params) -> None:
@@ -35,7 +36,3 @@ def calibrate(params: Params) -> None:
         write_json(folder / "interval.json", interval and interval.as_dict())
         predictor.pack(folder, params.project)
     log.info("calibrate: %d rows -> %s", len(rows), PACKAGED)
-
-
-if __name__ == "__main__":
-    run(calibrate)

@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 
 from preflight import metrics, reference, table
 from preflight.files import replacing, write_json
+from preflight.layout import METRICS, PACKAGED, PLOTS, REFERENCE, SPLIT
 from preflight.metrics import Scored
 from preflight.params import Params
 from preflight.predictor import Predictor
-from preflight.stages import EVALUATION, PACKAGED, SPLIT, log, run
+from preflight.stages import log
 
-METRICS = EVALUATION / "metrics.json"
-PLOTS = EVALUATION / "plots"
 BINS = 20
 
 
@@ -65,7 +64,7 @@ def _by(rows: Scored, labels: NDArray[Any], least: int) -> dict[str, metrics.Met
 
 def _refer(model: Predictor, count: int) -> None:
     """Predictions on requests made from the contract, by which a rebuilt model is known."""
-    write_json(Path(reference.FILE), {"rows": count, **reference.answers(model, count)})
+    write_json(REFERENCE, {"rows": count, **reference.answers(model, count)})
 
 
 def _plot(model: Predictor, columns: dict[str, NDArray[Any]], rows: Scored) -> None:
@@ -108,7 +107,3 @@ def _write(path: Path, header: Sequence[str], lines: Iterable[Sequence[object]])
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(lines)
-
-
-if __name__ == "__main__":
-    run(evaluate)

@@ -1,16 +1,15 @@
 """Stage: one month of raw rows, in the contract's columns and types."""
 
-import sys
-
 from preflight import project as seam
 from preflight.errors import Problem
+from preflight.layout import RAW
 from preflight.params import Params
-from preflight.stages import RAW, log, run
+from preflight.stages import log
 
 
-def ingest(params: Params) -> None:
-    """The source's month, named by the command's argument -> data/raw/MONTH.parquet."""
-    month = sys.argv[1] if len(sys.argv) == 2 else ""
+def ingest(params: Params, *words: str) -> None:
+    """The source's month, named by the command's one word -> data/raw/MONTH.parquet."""
+    month = words[0] if len(words) == 1 else " ".join(words)
     if month not in params.data.months:
         raise Problem(
             "ingest", repr(month), f"one of {', '.join(params.data.months)}", "Name one month."
@@ -18,7 +17,3 @@ def ingest(params: Params) -> None:
     target = RAW / f"{month}.parquet"
     seam.data(params.project).ingest(params, month, target)
     log.info("ingest %s from %s -> %s", month, params.data.source, target)
-
-
-if __name__ == "__main__":
-    run(ingest)

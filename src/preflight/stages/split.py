@@ -7,15 +7,16 @@ import polars as pl
 from preflight import project as seam
 from preflight import table
 from preflight.errors import Problem
+from preflight.layout import SPLIT, VALID
 from preflight.params import Params
-from preflight.stages import SPLIT, VALID, log, refuse_others, run
+from preflight.stages import log
 
 PARTS = ("train", "calibrate", "test")
 
 
 def split(params: Params) -> None:
     """data/valid -> data/split/{train,calibrate,test}.parquet."""
-    refuse_others(VALID, params.data.months)
+    table.refuse_others(VALID, params.data.months)
     contract = seam.contract(params.project)
     months, testing = sorted(params.data.months), params.split.test_months
     if testing >= len(months):
@@ -64,7 +65,3 @@ def _check_order(time: str, params: Params) -> None:
                 "some",
                 "Add months, or lower split.calibrate_days.",
             )
-
-
-if __name__ == "__main__":
-    run(split)

@@ -3,9 +3,10 @@
 from preflight import project as seam
 from preflight import table
 from preflight.files import replacing, write_json
+from preflight.layout import FITTED, LOOKUP, SPLIT
 from preflight.params import Params
 from preflight.ranges import Ranges
-from preflight.stages import FITTED, LOOKUP, SPLIT, log, run
+from preflight.stages import log
 
 
 def train(params: Params) -> None:
@@ -27,7 +28,3 @@ def train(params: Params) -> None:
         fitted.save(folder)
         write_json(folder / "ranges.json", Ranges.fit(matrix, names, codes).seen)
     log.info("train: %d rows, %d features -> %s", len(rows), len(names), FITTED)
-
-
-if __name__ == "__main__":
-    run(train)
