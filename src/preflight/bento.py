@@ -37,25 +37,36 @@ def build(root: Path) -> Path:
     lineage.require_committed(root)
     lineage.require_current(root)
     version, commit = registry.version_of(root), lineage.head(root)
-    name: str = yaml.safe_load((root / "bentofile.yaml").read_text())["name"]
-    tag = f"v{version}-{commit[:12]}"
-    folder = root / STATE / "bentoml" / "bentos" / name / tag
-    if not folder.exists():
-        build_file = {"model_version": version, "commit": commit, "bento": f"{name}:{tag}"}
-        # BentoML builds nothing that lies below a hidden folder, as .preflight is.
-        with TemporaryDirectory(prefix="preflight-") as scratch:
-            _build(root, Path(scratch).resolve() / "clone", tag, build_file)
+    folder = _built(root, root / STATE / "bentoml", version, f"v{version}-{commit[:12]}")
     _check(root, folder)
-    log.info("Bento %s:%s -> %s", name, tag, folder)
+    log.info("Bento %s:%s -> %s", folder.parent.name, folder.name, folder)
     return folder
 
 
-def _build(root: Path, scratch: Path, tag: str, build_file: dict[str, str]) -> None:
+def build_unregistered(root: Path, home: Path) -> Path:
+    """Build a Bento of HEAD and the tree's model below `home`, to be looked at and thrown away."""
+    return _built(root, home, "unregistered", f"candidate-{lineage.head(root)[:12]}")
+
+
+def _built(root: Path, home: Path, version: str, tag: str) -> Path:
+    """The Bento `tag` in BentoML's store `home`, built if it is not there."""
+    name: str = yaml.safe_load((root / "bentofile.yaml").read_text())["name"]
+    folder = home / "bentos" / name / tag
+    if not folder.exists():
+        commit = lineage.head(root)
+        build_file = {"model_version": version, "commit": commit, "bento": f"{name}:{tag}"}
+        # BentoML builds nothing that lies below a hidden folder, as .preflight is.
+        with TemporaryDirectory(prefix="preflight-") as scratch:
+            _build(root, Path(scratch).resolve() / "clone", home, tag, build_file)
+    return folder
+
+
+def _build(root: Path, scratch: Path, home: Path, tag: str, build_file: dict[str, str]) -> None:
     clone(root, scratch)
     shutil.copytree(root / PACKAGED, scratch / PACKAGED)
     write_json(scratch / "build.json", build_file)
     command = ("bentoml", "build", "--version", tag)
-    variables = environment(scratch) | {"BENTOML_HOME": str(root / STATE / "bentoml")}
+    variables = environment(scratch) | {"BENTOML_HOME": str(home)}
     done = subprocess.run(
         command, cwd=scratch, env=variables, capture_output=True, text=True, check=False
     )

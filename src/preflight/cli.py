@@ -87,6 +87,39 @@ def restore() -> None:
 
 
 @main.command()
+@click.argument("only", nargs=-1)
+def gates(only: tuple[str, ...]) -> None:
+    """Judge this commit's model against the champion; all gates, or those named.
+
+    Example: preflight gates quality slices
+    """
+    from preflight.gates.trusted import gates
+
+    gates(workspace.root(), only)
+
+
+@main.command()
+@click.option("--run", is_flag=True, help="First run what has left no evidence for this commit.")
+def report(run: bool) -> None:
+    """Write reports/report.md and report.html from this commit's evidence; exit by its verdict."""
+    from preflight.report.write import run_missing, write
+
+    place = workspace.root()
+    if run:
+        run_missing(place)
+    status = write(place)
+    sys.exit({"pass": 0, "fail": 1, "no-data": 2}[status])
+
+
+@main.command()
+def coverage() -> None:
+    """Leave evidence of the tests' coverage from reports/coverage.json; `make test` calls it."""
+    from preflight.report.write import coverage
+
+    coverage(workspace.root())
+
+
+@main.command()
 def register() -> None:
     """Put this commit's model into the registry, once, if its evaluation meets the limits."""
     from preflight.registry import register

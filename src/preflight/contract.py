@@ -90,11 +90,27 @@ class Contract:
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self), default=_iso))
         return plain
 
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> "Contract":
+        """The contract that `as_dict` gave."""
+        columns = tuple(_column(found) for found in plain["columns"])
+        lists = {name: tuple(plain[name]) for name in ("identity", "slices", "target_bins")}
+        return cls(plain["name"], plain["version"], columns, **lists)
+
     @cached_property
     def hash(self) -> str:
         """SHA-256 of the contract's canonical JSON."""
         text = json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _column(plain: dict[str, Any]) -> Column:
+    found = dict(plain)
+    for end in ("minimum", "maximum"):
+        if isinstance(found[end], str):
+            found[end] = datetime.fromisoformat(found[end])
+    found["allowed"] = found["allowed"] and tuple(found["allowed"])
+    return Column(**found)
 
 
 def _iso(value: datetime) -> str:

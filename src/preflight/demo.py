@@ -20,6 +20,7 @@ import yaml
 from preflight import bento, lineage, metrics, params, reference, registry, workspace
 from preflight.errors import Problem
 from preflight.files import read_json, replacing
+from preflight.gates import limits
 from preflight.layout import METRICS, PACKAGED, STATE
 from preflight.predictor import Predictor
 from preflight.workspace import run
@@ -187,7 +188,7 @@ def _report(scratch: Path, journal: Journal, version: str) -> Path:
     """reports/report.md: the evaluation against its limits, and the journal."""
     chosen = params.load(scratch / "params.yaml")
     measured = read_json(scratch / METRICS)
-    lines = metrics.judged(measured["test"], chosen.evaluate.limits)
+    lines = metrics.judged(measured["test"], limits.load(scratch / "params.yaml").quality)
     text = [
         f"# {chosen.registry.name} version {version}",
         "",

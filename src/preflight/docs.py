@@ -1,17 +1,19 @@
 """The generated parts of docs/: from the contract, the parameters and the commands."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import click
 from pydantic import BaseModel
 
-from preflight import params
+from preflight import evidence, params
 from preflight import project as seam
 from preflight.contract import Column, Contract
 from preflight.errors import Problem
+from preflight.gates import limits
 from preflight.serving.requests import expectation
 
 
@@ -25,6 +27,10 @@ def write(root: Path) -> list[Path]:
         if new != text:
             path.write_text(new, encoding="utf-8")
             changed.append(path)
+    path, text = schema(root)
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+        changed.append(path)
     return changed
 
 
@@ -64,7 +70,7 @@ def _params(root: Path) -> str:
     for name, value in loaded:
         if isinstance(value, BaseModel):
             lines += _section(name.rstrip("_"), value)
-    return "\n".join(lines)
+    return "\n".join([*lines, *_section("gates", limits.load(root / "params.yaml"))])
 
 
 def _section(name: str, section: BaseModel) -> list[str]:
@@ -76,6 +82,8 @@ def _section(name: str, section: BaseModel) -> list[str]:
         "| key | type | value |",
         "|---|---|---|",
     ]
+    if all(isinstance(value, BaseModel) for _, value in section):
+        lines = lines[:4]
     later: list[str] = []
     for key, field in type(section).model_fields.items():
         value = getattr(section, key)
@@ -91,12 +99,14 @@ def _kind(annotation: Any) -> str:
     if isinstance(annotation, UnionType):
         (inner,) = (kind for kind in get_args(annotation) if kind is not NoneType)
         return f"{_kind(inner)} or null"
-    return simple.get(annotation, "list")
+    return simple.get(annotation, "names and values" if get_origin(annotation) is dict else "list")
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {each}" for key, each in value.items())
     if isinstance(value, tuple):
-        return ", ".join(value)
+        return ", ".join(value) or "none"
     return "null" if value is None else str(value)
 
 
@@ -111,6 +121,12 @@ def _commands(_: Path) -> str:
         inner = click.Context(command, context, info_name=name, terminal_width=90)
         parts.append(f"## {name}\n\n```text\n{command.get_help(inner)}\n```\n")
     return "\n".join(parts)
+
+
+def schema(root: Path) -> tuple[Path, str]:
+    """The evidence's JSON schema: where it stands, and its text."""
+    text = json.dumps(evidence.schema(), indent=2, sort_keys=True) + "\n"
+    return root / "docs" / "evidence.schema.json", text
 
 
 PARTS: dict[str, tuple[str, Callable[[Path], str]]] = {

@@ -12,6 +12,10 @@ class Problem(Exception):
         self.where, self.found, self.expected, self.remedy = where, found, expected, remedy
         super().__init__(f"{where}: found {found}; expected {expected}. {remedy}")
 
+    def __reduce__(self) -> tuple[type["Problem"], tuple[str, str, str, str]]:
+        """Problems cross process boundaries as what they were made of."""
+        return type(self), (self.where, self.found, self.expected, self.remedy)
+
 
 class NoData(Problem):
     """A figure that a decision needs is missing: exit status 2, and never a pass."""

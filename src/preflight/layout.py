@@ -14,3 +14,6 @@ PACKAGED = Path("models/packaged")
 METRICS = Path("models/evaluation/metrics.json")
 REFERENCE = Path("models/evaluation/reference.json")
 PLOTS = Path("models/evaluation/plots")
+REPORTS = Path("reports")
+EVIDENCE = REPORTS / "evidence"
+COVERAGE = REPORTS / "coverage.json"

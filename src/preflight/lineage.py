@@ -105,22 +105,25 @@ def require_current(root: Path) -> None:
 
 def origin(root: Path) -> Origin:
     """Where the model in a committed, current tree comes from."""
-    lock = _lock(root)
-    data = {
-        out["path"]: out["md5"]
-        for stage in lock.values()
-        for out in stage["outs"]
-        if not out["path"].startswith("models/")
-    }
     manifest = json.loads((root / PACKAGED / MANIFEST).read_text(encoding="utf-8"))
     return Origin(
         head(root),
-        data,
+        data_hashes(root),
         sha256(root / PACKAGED / MANIFEST),
         manifest["contract"],
         sha256(root / "requirements/serve.txt"),
         sha256(root / "requirements/dev.txt"),
     )
+
+
+def data_hashes(root: Path) -> dict[str, str]:
+    """MD5 by path of the data outputs that dvc.lock names."""
+    return {
+        out["path"]: out["md5"]
+        for stage in _lock(root).values()
+        for out in stage["outs"]
+        if not out["path"].startswith("models/")
+    }
 
 
 def _lock(root: Path) -> dict[str, Any]:

@@ -6,10 +6,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from preflight.params import Limits
+from preflight.params import Section, Share
 
 Array = NDArray[np.float64]
 Metric = dict[str, float | int]
+
+
+class Floors(Section):
+    """What an evaluation must meet before a model is registered."""
+
+    max_rmse: float
+    max_baseline_ratio: float
+    min_coverage: Share
+    max_coverage: Share
 
 
 @dataclass(frozen=True)
@@ -112,8 +121,8 @@ class Line:
         return " and ".join(filter(None, ends))
 
 
-def judged(test: Metric, limits: Limits) -> list[Line]:
-    """The evaluation's limits, one line each."""
+def judged(test: Metric, limits: Floors) -> list[Line]:
+    """The evaluation's floors, one line each."""
     coverage = test.get("coverage")
     return [
         Line("rmse", test.get("rmse"), most=limits.max_rmse),

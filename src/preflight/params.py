@@ -70,22 +70,12 @@ class Calibrate(Section):
     groups: Annotated[int, Field(ge=1)]
 
 
-class Limits(Section):
-    """What an evaluation must meet before a model is registered."""
-
-    max_rmse: float
-    max_baseline_ratio: float
-    min_coverage: Share
-    max_coverage: Share
-
-
 class Evaluate(Section):
-    """Resamples of the bootstrap, rows of the reference set, smallest slice, and limits."""
+    """Resamples of the bootstrap, rows of the reference set, and the smallest slice."""
 
     resamples: Annotated[int, Field(ge=20)]
     reference_rows: Annotated[int, Field(ge=1)]
     min_slice_rows: Annotated[int, Field(ge=1)]
-    limits: Limits
 
 
 class Serving(Section):
@@ -103,7 +93,10 @@ class Registry(Section):
 
 
 class Params(Section):
-    """All of params.yaml; the sections of a project's own are typed by the project."""
+    """All of params.yaml; the sections of a project's own are typed by the project.
+
+    `gates` is typed where it is used, in preflight.gates.limits: no stage depends on it.
+    """
 
     project: str
     data: Data
@@ -113,6 +106,7 @@ class Params(Section):
     evaluate: Evaluate
     registry: Registry
     serving: Serving
+    gates: dict[str, Any]
     model: Any
     generator: Any
 
@@ -125,9 +119,32 @@ def load(path: Path = Path("params.yaml"), overlay: Path | None = None) -> Param
     return parse(merged(path, overlay), str(overlay or path))
 
 
+def read(path: Path) -> dict[str, Any]:
+    """A YAML file of parameters as plain data; raises Problem when it is not one."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise Problem(
+            str(path), "no file", "a YAML file of parameters", "Run this at the repository's root."
+        ) from None
+    return plain(text, str(path))
+
+
+def plain(text: str, where: str) -> dict[str, Any]:
+    """YAML text of parameters as plain data; `where` names it in errors."""
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        found = " ".join(str(error).split())
+        raise Problem(where, found, "valid YAML", "Mend the line it names.") from None
+    if not isinstance(raw, dict):
+        raise Problem(where, type(raw).__name__, "keys and values", "See params.yaml in Git.")
+    return raw
+
+
 def merged(path: Path, overlay: Path | None) -> dict[str, Any]:
     """params.yaml as plain data, with the overlay's keys, if any, laid over its own."""
-    return _merge(_read(path), _read(overlay)) if overlay else _read(path)
+    return merge(read(path), read(overlay)) if overlay else read(path)
 
 
 def parse(raw: dict[str, Any], where: str) -> Params:
@@ -144,34 +161,32 @@ def parse(raw: dict[str, Any], where: str) -> Params:
     try:
         return whole.model_validate_json(to_json(raw))
     except ValidationError as error:
-        raise _problem(where, error, whole) from None
+        raise problem(where, error, whole) from None
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise Problem(
-            str(path), "no file", "a YAML file of parameters", "Run this at the repository's root."
-        ) from None
-    except yaml.YAMLError as error:
-        found = " ".join(str(error).split())
-        raise Problem(str(path), found, "valid YAML", "Mend the line it names.") from None
-    if not isinstance(raw, dict):
-        raise Problem(str(path), type(raw).__name__, "keys and values", "See params.yaml in Git.")
-    return raw
-
-
-def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+def merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Nested keys of `above` laid over those of `below`."""
     both = dict(below)
     for key, value in above.items():
         old = both.get(key)
         nested = isinstance(value, dict) and isinstance(old, dict)
-        both[key] = _merge(old, value) if nested else value  # type: ignore[arg-type]
+        both[key] = merge(old, value) if nested else value  # type: ignore[arg-type]
     return both
 
 
-def _problem(where: str, error: ValidationError, whole: type[BaseModel]) -> Problem:
+def flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested keys joined by dots."""
+    found: dict[str, Any] = {}
+    for key, value in nested.items():
+        if isinstance(value, dict):
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
+
+
+def problem(where: str, error: ValidationError, whole: type[BaseModel]) -> Problem:
+    """What is wrong with the first offending key, in the words of params.yaml."""
     # A misspelt key is both unknown and missing; the first says more.
     found_errors = error.errors(include_url=False)
     first = min(found_errors, key=lambda each: each["type"] != "extra_forbidden")
@@ -181,7 +196,8 @@ def _problem(where: str, error: ValidationError, whole: type[BaseModel]) -> Prob
         siblings = _keys(whole, place[:-1])
         near = get_close_matches(str(place[-1]), siblings, n=1)
         remedy = f"Did you mean `{near[0]}`?" if near else "Remove it or mend its name."
-        return Problem(f"{where}: {key}", "an unknown key", f"one of {', '.join(siblings)}", remedy)
+        known = f"one of {', '.join(siblings)}" if siblings else "a key of docs/params.md"
+        return Problem(f"{where}: {key}", "an unknown key", known, remedy)
     if first["type"] == "missing":
         return Problem(f"{where}: {key}", "no such key", "a value", "Add it; see docs/params.md.")
     found = repr(first["input"])
@@ -194,5 +210,6 @@ def _keys(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
     if not place:
         return list(fields)
     kind = fields[str(place[0])].annotation
-    assert isinstance(kind, type) and issubclass(kind, BaseModel)  # noqa: S101
-    return _keys(kind, place[1:])
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return _keys(kind, place[1:])
+    return []

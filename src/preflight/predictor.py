@@ -64,15 +64,30 @@ class Predictor:
         return self._features.slices(columns, self.lookup, self.contract.slices)
 
     def answer(self, columns: Columns) -> Answers:
-        """Answers for columns that keep the contract."""
+        """Answers for columns that keep the contract; values are kept within the target's range."""
         matrix = self.matrix(columns)
-        value = self.model.predict(matrix)
-        outside = self.ranges.outside(matrix)
+        predicted = self.model.predict(matrix)
+        target = self.contract.target
+        ends = float(target.minimum), float(target.maximum)  # type: ignore[arg-type]
+        value, outside = np.clip(predicted, *ends), self.ranges.outside(matrix)
         if self.interval is None:
             return Answers(value, None, None, outside)
-        target = self.contract.target
-        lower, upper = self.interval.bounds(value, float(target.minimum), float(target.maximum))  # type: ignore[arg-type]
-        return Answers(value, lower, upper, outside)
+        return Answers(value, *self.interval.bounds(predicted, *ends), outside)
+
+
+def require_finite(value: NDArray[np.float64], columns: Columns) -> None:
+    """Refuse predictions that are no numbers; Problem names the values that their rows share."""
+    odd = ~np.isfinite(value)
+    if odd.any():
+        shared = {name: np.unique(values[odd]) for name, values in columns.items()}
+        alone = [f"{name} {values[0]}" for name, values in shared.items() if len(values) == 1]
+        where = f", all with {', '.join(alone)}" if alone else ""
+        raise Problem(
+            "the model's predictions",
+            f"{int(odd.sum())} of {len(value)} that are NaN or infinite{where}",
+            "finite numbers",
+            "Mend the model, or the features of these rows.",
+        )
 
 
 def pack(folder: Path, project: str) -> None:

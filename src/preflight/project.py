@@ -74,12 +74,15 @@ class Model(Protocol):
     def contributions(self, matrix: "NDArray[np.float64]") -> "NDArray[np.float64]":
         """Exact additive shares: shape (rows, features + 1); rows sum to the prediction."""
 
+    def complexity(self) -> dict[str, int]:
+        """Counts that say how large the model is, by name, as `trees`."""
+
     def save(self, folder: Path) -> None:
         """Write plain files into an existing folder."""
 
 
 class ModelModule(Protocol):
-    """`model`: fitting and loading."""
+    """`model`: fitting and loading. Its section of params.yaml has a key `seed`."""
 
     def feature_names(self, params: Any) -> tuple[str, ...]:
         """The features that the parameters choose."""

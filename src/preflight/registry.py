@@ -14,6 +14,7 @@ from preflight import project as seam
 from preflight.contract import Column, Contract
 from preflight.errors import NoData, Problem
 from preflight.files import read_json
+from preflight.gates import limits
 from preflight.layout import METRICS, PACKAGED, STATE
 from preflight.lineage import Origin
 from preflight.params import Params
@@ -31,7 +32,7 @@ def register(root: Path) -> str:
     lineage.require_committed(root)
     params = parameters.load(root / "params.yaml")
     lineage.require_current(root)
-    require_limits(read_json(root / METRICS)["test"], params)
+    require_floors(read_json(root / METRICS)["test"], limits.load(root / "params.yaml").quality)
     origin = lineage.origin(root)
     client = _client(root, params)
     if known := find(client, params.registry.name, origin):
@@ -40,15 +41,15 @@ def register(root: Path) -> str:
     return _log(root, params, origin)
 
 
-def require_limits(test: metrics.Metric, params: Params) -> None:
-    """Refuse an evaluation that misses a limit of params.yaml."""
-    for line in metrics.judged(test, params.evaluate.limits):
+def require_floors(test: metrics.Metric, floors: metrics.Floors) -> None:
+    """Refuse an evaluation that misses a floor of params.yaml."""
+    for line in metrics.judged(test, floors):
         if line.status != "pass":
             kind = NoData if line.status == "no-data" else Problem
             raise kind(
                 f"{METRICS}: {line.name}",
                 "no data" if line.measured is None else f"{line.measured:.4g}",
-                f"{line.limit} (params.yaml, evaluate.limits)",
+                f"{line.limit} (params.yaml, gates.quality)",
                 "The model is not registered; improve it.",
             )
 
@@ -143,9 +144,9 @@ def _log(root: Path, params: Params, origin: Origin) -> str:
     }
     raw = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
     with mlflow.start_run(run_name=origin.commit[:12], tags=tags):
-        mlflow.log_params({key: str(value)[:6_000] for key, value in flat(raw).items()})
+        mlflow.log_params({key: str(value)[:6_000] for key, value in parameters.flat(raw).items()})
         measured = read_json(root / METRICS)
-        mlflow.log_metrics(flat(measured))
+        mlflow.log_metrics(parameters.flat(measured))
         mlflow.log_artifacts(str(root / METRICS.parent), "evaluation")
         for file in ("dvc.lock", "params.yaml", "requirements/serve.txt", "requirements/dev.txt"):
             mlflow.log_artifact(str(root / file), "origin")
@@ -198,14 +199,3 @@ def _pins(lock: Path) -> list[str]:
     wanted = ("lightgbm==", "mlflow==", "numpy==", "pandas==", "pydantic==", "pyyaml==")
     lines = lock.read_text(encoding="utf-8").splitlines()
     return [line.split()[0] for line in lines if line.startswith(wanted)]
-
-
-def flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested keys joined by dots."""
-    found: dict[str, Any] = {}
-    for key, value in nested.items():
-        if isinstance(value, dict):
-            found |= flat(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = value
-    return found

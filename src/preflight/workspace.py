@@ -26,9 +26,12 @@ QUIET = {
 }
 
 
-def environment(root: Path) -> dict[str, str]:
-    """Variables for a command in the checkout `root`: its own code and state, no telemetry."""
-    tools = Path(sys.executable).parent
+def environment(root: Path, python: str = sys.executable) -> dict[str, str]:
+    """Variables for a command in the checkout `root`: its own code and state, no telemetry.
+
+    The tools are those beside `python`.
+    """
+    tools = Path(python).parent
     return (
         os.environ
         | QUIET
@@ -40,10 +43,13 @@ def environment(root: Path) -> dict[str, str]:
     )
 
 
-def run(root: Path, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+def run(
+    root: Path, *command: str, check: bool = True, python: str = sys.executable
+) -> subprocess.CompletedProcess[str]:
     """Run a command in a checkout and keep its output; raises Problem when it fails."""
+    variables = environment(root, python)
     done = subprocess.run(
-        command, cwd=root, env=environment(root), capture_output=True, text=True, check=False
+        command, cwd=root, env=variables, capture_output=True, text=True, check=False
     )
     if check and done.returncode:
         raise failed(command, done.stderr or done.stdout)

@@ -89,6 +89,10 @@ class TripModel:
         found: Matrix = self._booster.predict(matrix, pred_contrib=True, num_threads=1)
         return found
 
+    def complexity(self) -> dict[str, int]:
+        """How many trees."""
+        return {"trees": self._booster.num_trees()}
+
     def save(self, folder: Path) -> None:
         """Write the booster as text and the rest as JSON."""
         (folder / "booster.txt").write_text(self._booster.model_to_string(), encoding="utf-8")

@@ -12,6 +12,7 @@ from conftest import change_params, commit, git, run
 from preflight import bento, lineage, reference, registry
 from preflight.errors import NoData, Problem
 from preflight.files import read_json, sha256, write_json
+from preflight.gates import limits
 from preflight.predictor import Predictor
 from taxi.contract import CONTRACT
 
@@ -191,9 +192,6 @@ def test_an_evaluation_without_a_figure_is_no_data(checkout: Path) -> None:
     del measured["test"]["coverage"]
     write_json(checkout / "models/evaluation/metrics.json", measured)
     commit(checkout, "No coverage")
-    from preflight import params
-
-    loaded = params.load(checkout / "params.yaml")
+    floors = limits.load(checkout / "params.yaml").quality
     with pytest.raises(NoData, match="coverage: found no data"):
-        registry.require_limits(measured["test"], loaded)
-    assert NoData("a", "b", "c", "d")
+        registry.require_floors(measured["test"], floors)

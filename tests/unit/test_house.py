@@ -122,6 +122,8 @@ def test_the_generated_docs_are_of_this_code(tmp_path: Path) -> None:
     for name, (page, make) in docs.PARTS.items():
         text = (ROOT / "docs" / page).read_text()
         assert docs.replaced(text, name, make(ROOT), page) == text, "run `preflight docs`"
+    path, schema = docs.schema(ROOT)
+    assert path.read_text() == schema, "run `preflight docs`"
 
 
 def test_every_link_in_the_docs_leads_somewhere() -> None:

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from preflight import metrics
-from preflight.metrics import Line, Scored
-from preflight.params import Limits
+from preflight.metrics import Floors, Line, Scored
 
 ROWS = Scored(
     target=np.array([1.0, 2.0, 3.0, 4.0]),
@@ -14,7 +13,7 @@ ROWS = Scored(
     lower=np.array([0.0, 1.0, 2.0, 1.0]),
     upper=np.array([3.0, 4.0, 4.0, 3.0]),
 )
-LIMITS = Limits(max_rmse=2.0, max_baseline_ratio=1.2, min_coverage=0.7, max_coverage=0.8)
+LIMITS = Floors(max_rmse=2.0, max_baseline_ratio=1.2, min_coverage=0.7, max_coverage=0.8)
 
 
 def test_errors_and_coverage_by_hand() -> None:

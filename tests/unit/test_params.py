@@ -7,6 +7,7 @@ import pytest
 from conftest import ROOT
 from preflight import params
 from preflight.errors import Problem
+from preflight.gates import limits
 
 TEXT = (ROOT / "params.yaml").read_text()
 
@@ -40,8 +41,10 @@ def test_an_unknown_section_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_key_deep_in_a_section_is_refused(tmp_path: Path) -> None:
-    said = refusal(tmp_path, "    max_rmse:", "    max_rmsee: 1.0\n    max_rmse:")
-    assert "evaluate.limits.max_rmsee: found an unknown key" in said
+    path = tmp_path / "params.yaml"
+    path.write_text(TEXT.replace("    max_rmse:", "    max_rmsee: 1.0\n    max_rmse:", 1))
+    with pytest.raises(Problem, match=r"gates\.quality\.max_rmsee: found an unknown key"):
+        limits.load(path)
 
 
 def test_a_missing_key_is_named(tmp_path: Path) -> None:
@@ -95,11 +98,11 @@ def test_a_missing_project_is_refused(tmp_path: Path) -> None:
 
 def test_an_overlay_changes_its_own_keys_and_no_others(tmp_path: Path) -> None:
     overlay = tmp_path / "overlay.yaml"
-    overlay.write_text("evaluate: {limits: {max_rmse: 1.5}}\n")
+    overlay.write_text("gates: {quality: {max_rmse: 1.5}}\n")
     plain, laid = (params.load(ROOT / "params.yaml", each) for each in (None, overlay))
-    assert laid.evaluate.limits.max_rmse == 1.5
+    assert laid.gates["quality"]["max_rmse"] == 1.5
     assert laid.evaluate.resamples == plain.evaluate.resamples
-    assert laid.evaluate.limits.max_coverage == plain.evaluate.limits.max_coverage
+    assert laid.gates["slices"] == plain.gates["slices"]
 
 
 def test_an_overlays_unknown_key_is_refused_under_the_overlays_name(tmp_path: Path) -> None:

@@ -24,8 +24,10 @@ def calibrate(params: Params) -> None:
     if len(rows):
         columns = table.arrays(rows)
         matrix = features.compute(columns, features.read_lookup(LOOKUP), model.features)
+        predicted = model.predict(matrix)
+        predictor.require_finite(predicted, columns)
         interval = Interval.fit(
-            model.predict(matrix),
+            predicted,
             columns[contract.target.name],
             params.calibrate.coverage,
             params.calibrate.groups,

@@ -13,7 +13,7 @@ from preflight.files import replacing, write_json
 from preflight.layout import METRICS, PACKAGED, PLOTS, REFERENCE, SPLIT
 from preflight.metrics import Scored
 from preflight.params import Params
-from preflight.predictor import Predictor
+from preflight.predictor import Predictor, require_finite
 from preflight.stages import log
 
 BINS = 20
@@ -25,6 +25,7 @@ def evaluate(params: Params) -> None:
     contract = model.contract
     columns = table.arrays(table.scan(SPLIT / "test.parquet", contract).collect())
     answers = model.answer(columns)
+    require_finite(answers.value, columns)
     rows = Scored(
         columns[contract.target.name],
         answers.value,

@@ -1,0 +1,174 @@
+"""The limits of the gates: section `gates` of params.yaml, typed.
+
+A number named max_… is looser when larger, one named min_… when smaller; the policy gate
+holds every change to that. Each gate reads the merge base's values, not the change's own.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_core import to_json
+
+from preflight import params
+from preflight.metrics import Floors
+from preflight.params import Section, Share
+
+Positive = Annotated[float, Field(gt=0)]
+Ratio = Annotated[float, Field(ge=1)]
+
+
+class Data(Section):
+    """Training data against the champion's; shifts are Kolmogorov-Smirnov or total variation."""
+
+    max_months_older: Annotated[int, Field(ge=0)]
+    min_month_rows: Share
+    max_month_rows: Ratio
+    max_same_month_shift: Share
+    max_slice_share: Share
+    max_label_shift: Share
+    max_feature_shift: Share
+
+
+class Quality(Floors):
+    """Floors, and ratios to the champion whose interval must end below them."""
+
+    max_rmse_ratio: Ratio
+    max_mae_ratio: Ratio
+    max_out_of_range: Share
+    max_metrics_gap: Share
+    min_rows: Annotated[int, Field(ge=1)]
+
+
+class Declaration(Section):
+    """An intended change of behaviour, against one champion and no other."""
+
+    champion: Annotated[str, Field(pattern=r"^[0-9a-f]{12,64}$")]
+    reason: Annotated[str, Field(min_length=20, max_length=300)]
+    scope: Annotated[tuple[str, ...], Field(min_length=1)]
+    size: Positive
+
+
+class Differential(Section):
+    """Minutes that predictions may move, beyond the noise of training again."""
+
+    min_refits: Annotated[int, Field(ge=3)]
+    max_noise: Positive
+    max_mean_shift: Positive
+    max_slice_shift: Positive
+    max_row_shift: Positive
+    max_moved_ratio: Ratio
+    max_moved_rows: Share
+    max_data_mean_shift: Positive
+    max_data_slice_shift: Positive
+    max_unjudged_rows: Annotated[int, Field(ge=1)]
+    max_unjudged_share: Share
+    expected: tuple[Declaration, ...]
+
+
+class Slices(Section):
+    """What holds in every slice with enough rows; `fairness` names slices whose gaps count."""
+
+    max_unjudged_rows: Annotated[int, Field(ge=1)]
+    max_rmse_ratio: Ratio
+    max_bias: Positive
+    min_coverage: Share
+    fairness: tuple[str, ...]
+    max_fairness_gap: Positive
+
+
+class Stability(Section):
+    """Small changes of an input, in the target's unit; `monotone` names directions that hold."""
+
+    max_mean_change: Positive
+    max_jump: Positive
+    max_jump_rows: Share
+    monotone: dict[str, Literal["increasing", "decreasing"]]
+    max_reversal: Annotated[float, Field(ge=0)]
+    max_reversed: Share
+
+
+class Leakage(Section):
+    """What a training row may give away of a test row or of the target."""
+
+    max_overlap: Share
+    max_near_duplicates: Share
+    max_alone: Share
+    max_missingness: Share
+
+
+class Parity(Section):
+    """Answers of one model on its several ways to a caller; `max_gap` in the target's unit."""
+
+    max_gap: Annotated[float, Field(ge=0)]
+
+
+class Build(Section):
+    """Size against the champion's, and growth of feature code over four times the rows."""
+
+    max_size_ratio: Ratio
+    max_trees_ratio: Ratio
+    max_memory_ratio: Ratio
+    max_growth: Ratio
+
+
+class Policy(Section):
+    """How long a waiver may hold."""
+
+    max_waiver_days: Annotated[int, Field(ge=1)]
+
+
+class Coverage(Section):
+    """Share of a change's lines that tests run."""
+
+    min_changed_lines: Share
+
+
+class Gates(Section):
+    """All limits, a section a gate."""
+
+    data: Data
+    quality: Quality
+    differential: Differential
+    slices: Slices
+    stability: Stability
+    leakage: Leakage
+    parity: Parity
+    build: Build
+    policy: Policy
+    coverage: Coverage
+
+
+class _Whole(Section):
+    gates: Gates
+
+
+def load(path: Path) -> Gates:
+    """The limits of one params.yaml; raises Problem that names the first offending key."""
+    return parse(params.read(path), str(path))
+
+
+def parse(raw: dict[str, Any], where: str) -> Gates:
+    """Plain parameters to limits; `where` names the file in errors."""
+    try:
+        return _Whole.model_validate_json(to_json({"gates": raw.get("gates", {})})).gates
+    except ValidationError as error:
+        raise params.problem(where, error, _Whole) from None
+
+
+def of_base(base: dict[str, Any], head: dict[str, Any]) -> tuple[Gates, list[str]]:
+    """The merge base's limits with the head's declarations, and the keys only the head has.
+
+    A key that the head took out stands as the base has it; one that these gates do not know is
+    left out.
+    """
+    then, now = (raw.get("gates", {}) for raw in (base, head))
+    kept: dict[str, Any] = {}
+    borrowed: list[str] = []
+    for name, field in Gates.model_fields.items():
+        keys = getattr(field.annotation, "model_fields", {})
+        laid = {**now.get(name, {}), **then.get(name, {})}
+        kept[name] = {key: value for key, value in laid.items() if key in keys}
+        borrowed += [f"gates.{name}.{key}" for key in kept[name] if key not in then.get(name, {})]
+    kept["differential"]["expected"] = now.get("differential", {}).get("expected", [])
+    return parse({"gates": kept}, "params.yaml"), borrowed
