@@ -1,0 +1,95 @@
+"""The slices of a table: the contract's, their pairs, codes, parts of a number, hours and days."""
+
+from collections.abc import Mapping
+from itertools import combinations, pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from preflight.contract import Contract
+
+Labels = NDArray[np.str_]
+PARTS = 10
+
+
+class Slices:
+    """Slices with enough rows, with sums over each at once."""
+
+    def __init__(self, dimensions: Mapping[str, Labels], least: int) -> None:
+        """`dimensions` are labels of shape (rows,) by name; a slice is NAME=LABEL."""
+        self._groups: list[tuple[NDArray[np.int64], NDArray[np.int64], int]] = []
+        self.names: list[str] = []
+        sizes: list[int] = []
+        self.small: dict[str, int] = {}
+        for name, labels in dimensions.items():
+            kinds, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+            kept = np.flatnonzero(counts >= least)
+            self._groups.append((codes, kept, len(kinds)))
+            self.names += [_named(name, str(kinds[place])) for place in kept]
+            sizes += counts[kept].tolist()
+            self.small |= {
+                _named(name, str(kinds[place])): int(counts[place])
+                for place in np.flatnonzero(counts < least)
+            }
+        self.rows = np.array(sizes, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def means(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Means of `values`, shape (rows,), in each slice: shape (slices,)."""
+        parts = [
+            np.bincount(codes, values, minlength=size)[kept] for codes, kept, size in self._groups
+        ]
+        found: NDArray[np.float64] = np.concatenate(parts) / self.rows
+        return found
+
+    def errors(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Standard errors of `means` by the spread of rows."""
+        variance = self.means(values**2) - self.means(values) ** 2
+        found: NDArray[np.float64] = np.sqrt(np.maximum(variance, 0) / self.rows)
+        return found
+
+
+def _named(name: str, label: str) -> str:
+    return f"{name}={label}"[:120]
+
+
+def dimensions(
+    contract: Contract, columns: Mapping[str, NDArray[Any]], labels: Mapping[str, Labels]
+) -> dict[str, Labels]:
+    """Everything that rows are sliced by: `labels` are the contract's slices, one a row."""
+    found = dict(labels)
+    for one, other in combinations(labels, 2):
+        joined = np.char.add(np.char.add(labels[one], ", "), labels[other])
+        found[f"{one}, {other}"] = joined
+    for column in contract.known:
+        values = columns[column.name]
+        if column.kind == "time":
+            found |= _times(column.name, values)
+        elif column.kind == "number":
+            found[column.name] = _parts(values)
+        else:
+            found[column.name] = values.astype(str)
+    return found
+
+
+def _times(name: str, values: NDArray[Any]) -> dict[str, Labels]:
+    days = values.astype("datetime64[D]")
+    hours = (values.astype("datetime64[h]") - days).astype(np.int64)
+    weekdays = np.array(("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"))
+    # 1970-01-01 was a Thursday.
+    return {
+        f"hour of {name}": np.char.zfill(hours.astype(str), 2),
+        f"weekday of {name}": weekdays[(days.astype(np.int64) + 3) % 7],
+    }
+
+
+def _parts(values: NDArray[np.float64]) -> Labels:
+    """Parts of equal size by value, labelled with their ends."""
+    edges = np.unique(np.quantile(values, np.arange(1, PARTS) / PARTS))
+    ends = [float(values.min()), *edges.tolist(), float(values.max())]
+    names = [f"{low:.3g} to {high:.3g}" for low, high in pairwise(ends)]
+    found: Labels = np.array(names)[np.searchsorted(edges, values)]
+    return found

@@ -1,0 +1,200 @@
+"""A side's own voice: run as a script in a checkout, it answers the gates' questions there.
+
+Candidate and champion may differ in features, model and contract, so each answers in a process
+of its own, with its own code. Questions and answers are JSON lines, arrays are .npz files.
+This module reaches only what every version of the machinery has: the seam and the predictor.
+"""
+
+import json
+import os
+import resource
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from preflight import params as parameters
+from preflight import project as seam
+from preflight.predictor import Predictor
+
+Arrays = dict[str, NDArray[Any]]
+PACKAGED = Path("models/packaged")
+NO_ENDS = np.empty(0)
+
+
+class Side:
+    """The model of this checkout, loaded when first asked for."""
+
+    def __init__(self) -> None:
+        self.params = parameters.load()
+        self.project = self.params.project
+        self.features = seam.features(self.project)
+        self._model: Predictor | None = None
+
+    @property
+    def model(self) -> Predictor:
+        """The packaged model."""
+        self._model = self._model or Predictor(PACKAGED)
+        return self._model
+
+    def describe(self) -> dict[str, Any]:
+        """Contract, features, hashes and size of the packaged model; memory if asked first."""
+        names = self.model.model.features
+        sizes = getattr(self.model.model, "complexity", dict)
+        return {
+            "contract": self.model.contract.as_dict(),
+            "features": list(names),
+            "categorical": [names[position] for position in self.features.categorical(names)],
+            "model_hash": self.model.model_hash,
+            "files": hashes(PACKAGED),
+            "bytes": sum(path.stat().st_size for path in PACKAGED.iterdir()),
+            "complexity": sizes(),
+            "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+        }
+
+    def predict(self, rows: str, out: str) -> dict[str, Any]:
+        """Answers and the baseline's, to a Parquet file's rows -> an .npz file."""
+        columns = read(rows)
+        found = self.model.answer(columns)
+        arrays = {
+            "value": found.value,
+            "lower": NO_ENDS if found.lower is None else found.lower,
+            "upper": NO_ENDS if found.upper is None else found.upper,
+            "baseline": self.model.model.baseline(columns),
+        }
+        _save(out, arrays)
+        return {}
+
+    def slices(self, rows: str, out: str) -> dict[str, Any]:
+        """Labels of a Parquet file's rows by the contract's slice names -> an .npz file."""
+        labels = self.model.slices(read(rows))
+        _save(out, {name: label.astype(str) for name, label in labels.items()})
+        return {}
+
+    def matrix(self, rows: str, out: str) -> dict[str, Any]:
+        """Features of a Parquet file's rows, from the columns that a caller knows and no others."""
+        columns = read(rows)
+        known = {column.name: columns[column.name] for column in self.model.contract.known}
+        _save(out, {"matrix": self.model.matrix(known)})
+        return {}
+
+    def decoded(self, instances: str, out: str) -> dict[str, Any]:
+        """Features of a JSON list of requests, each through the service's own decoder."""
+        from preflight.serving.requests import Decoder
+
+        decoder = Decoder(self.model.contract, 1)
+        found = [
+            self.model.matrix(decoder.one(json.dumps(each).encode()))
+            for each in json.loads(Path(instances).read_text(encoding="utf-8"))
+        ]
+        _save(out, {"matrix": np.concatenate(found)})
+        return {}
+
+    def refit(
+        self, train: str, lookup: str, seed: int | None, rows: list[str], out: str
+    ) -> dict[str, Any]:
+        """This checkout's recipe on other rows: predictions, and the fitted files' bytes.
+
+        `seed` None keeps the recipe's own.
+        """
+        module = seam.model(self.project)
+        table, contract = self.features.read_lookup(Path(lookup)), seam.contract(self.project)
+        chosen = self.params.model
+        chosen = chosen if seed is None else chosen.model_copy(update={"seed": seed})
+        names = module.feature_names(self.params.model)
+        known = [column.name for column in contract.known]
+        columns = {name: values for name, values in read(train).items() if name in contract.names}
+        target = columns[contract.target.name]
+        columns = {name: columns[name] for name in known}
+        matrix = self.features.compute(columns, table, names)
+        model = module.fit(matrix, columns, target, self.features.categorical(names), chosen)
+        with TemporaryDirectory() as folder:
+            model.save(Path(folder))
+            files = hashes(Path(folder))
+        asked = enumerate(rows)
+        _save(
+            out,
+            {
+                f"rows {number}": model.predict(self.features.compute(read(path), table, names))
+                for number, path in asked
+            },
+        )
+        return {"files": files}
+
+    def growth(self, rows: str, count: int) -> dict[str, Any]:
+        """Processor seconds and peak bytes of the features of `count` and of 4 x `count` rows."""
+        columns = read(rows)
+        size = len(next(iter(columns.values())))
+        small, large = (
+            {name: np.resize(values, number) for name, values in columns.items()}
+            for number in (min(count, size), 4 * min(count, size))
+        )
+        return {
+            "seconds": [self._seconds(part) for part in (small, large)],
+            "bytes": [self._peak(part) for part in (small, large)],
+        }
+
+    def _seconds(self, columns: Arrays) -> float:
+        best = float("inf")
+        for _ in range(5):
+            start = time.process_time()
+            self.model.matrix(columns)
+            best = min(best, time.process_time() - start)
+        return best
+
+    def _peak(self, columns: Arrays) -> int:
+        tracemalloc.start()
+        try:
+            self.model.matrix(columns)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+
+def _save(path: str, arrays: Arrays) -> None:
+    with Path(path).open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of a folder's files by name."""
+    return {path.name: sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+
+
+def read(path: str) -> Arrays:
+    """A Parquet file's columns as arrays."""
+    frame = pl.read_parquet(path)
+    return {name: frame[name].to_numpy() for name in frame.columns}
+
+
+def main() -> None:
+    """Answer questions until standard input ends."""
+    # What the project's code prints must not mix with the answers.
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    side: Side | None = None
+    for line in sys.stdin:
+        question = json.loads(line)
+        try:
+            side = side or Side()
+            answer = _ask(getattr(side, question.pop("ask")), question)
+        except Exception as error:  # whatever the side's code raises is an answer
+            answer = {"error": f"{type(error).__name__}: {error}"[:500]}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+def _ask(method: Callable[..., dict[str, Any]], words: dict[str, Any]) -> dict[str, Any]:
+    return method(**words)
+
+
+if __name__ == "__main__":
+    main()

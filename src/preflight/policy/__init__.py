@@ -1,0 +1,1 @@
+"""What a change does to the guards themselves: limits, gates, tests, seeds, workflows, contract."""

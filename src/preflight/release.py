@@ -1,0 +1,87 @@
+"""The release record: deploy/overlays/ENVIRONMENT/release.yaml, one a release, all in Git."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from preflight.errors import Problem
+from preflight.workspace import run
+
+Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Word = Annotated[str, Field(min_length=1, max_length=200)]
+PLACE = "deploy/overlays/{environment}/release.yaml"
+
+
+class _Plain(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ReleasedModel(_Plain):
+    """A registered model: name, version and hash of its manifest."""
+
+    name: Word
+    version: Word
+    hash: Hash
+
+
+class Rollout(_Plain):
+    """How a release's rollout ended, and when; pending while it runs."""
+
+    verdict: Literal["pending", "promoted", "aborted"]
+    at: datetime | None
+
+
+class Release(_Plain):
+    """Who released what, when, from what, on which evidence, and how it ended.
+
+    `commit` made the model; `manifests` is the commit that the environment is rendered from;
+    `data` and `evidence` are digests, `image` an image's digest, `previous` the commit of the
+    release before; `approver` is None where the risk tier asks for none.
+    """
+
+    environment: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
+    model: ReleasedModel
+    commit: Commit
+    manifests: Commit
+    data: Hash
+    evidence: Hash
+    bento: Word
+    image: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+    who: Word
+    when: datetime
+    previous: Commit | None
+    approver: Word | None
+    rollout: Rollout
+
+
+def parse(text: str, where: str) -> Release:
+    """A record from YAML; raises Problem that names the first field that is wrong."""
+    try:
+        return Release.model_validate(yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        found = " ".join(str(error).split())
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        found = f"{'.'.join(map(str, first['loc'])) or 'the record'}: {first['msg']}"
+    raise Problem(where, found, "a whole release record", "Mend it by a commit, or revert it.")
+
+
+def history(root: Path, environment: str, commit: str) -> Iterator[Release]:
+    """An environment's records as `commit` and its ancestors have them, newest first."""
+    place = PLACE.format(environment=environment)
+    told = run(root, "git", "log", "--format=%H", commit, "--", place).stdout.split()
+    for known in told:
+        shown = run(root, "git", "show", f"{known}:{place}", check=False)
+        if shown.returncode == 0:  # the commit that deleted it has none
+            yield parse(shown.stdout, f"{place} at {known[:12]}")
+
+
+def promoted(root: Path, environment: str, commit: str) -> Release | None:
+    """The newest record whose rollout was promoted."""
+    found = history(root, environment, commit)
+    return next((each for each in found if each.rollout.verdict == "promoted"), None)
