@@ -1,7 +1,7 @@
 # Every command sets up what it needs: the environments follow the locks in requirements/.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: help setup demo test lint repro restore push pull register bento serve bench-pipeline lock clean
+.PHONY: help setup demo test lint gates report faults repro restore push pull register bento serve bench-pipeline lock clean
 
 # The first Python between 3.11 and 3.13 that really starts.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
@@ -27,8 +27,25 @@ demo: setup ## the whole way in a scratch clone: data, model, registry, Bento, a
 
 test: setup ## unit and integration tests, with branch coverage
 	@mkdir -p .preflight/coverage && .venv/bin/coverage erase
-	@.venv/bin/coverage run -m pytest
-	@.venv/bin/coverage combine -q && .venv/bin/coverage report
+	@rm -f reports/coverage.json $(CODE_EVIDENCE)
+	@.venv/bin/coverage run -m pytest $(EVIDENCE)
+	@.venv/bin/coverage combine -q && .venv/bin/coverage json -q --fail-under=0 -o reports/coverage.json
+	@$(if $(EVIDENCE),.venv/bin/preflight coverage,echo "coverage: uncommitted changes, so no evidence is kept")
+	@.venv/bin/coverage report
+
+# Evidence is of a commit: a tree with changes leaves none.
+EVIDENCE = $(shell test -n "$$(git status --porcelain)" || \
+	echo --evidence reports/evidence --evidence-commit $$(git rev-parse HEAD))
+CODE_EVIDENCE = reports/evidence/unit.json reports/evidence/integration.json reports/evidence/coverage.json
+
+gates: setup ## judge this commit's model against the champion; ONLY="quality slices" for some
+	@.venv/bin/preflight gates $(ONLY)
+
+report: setup ## tests, gates and their report: what a pull request is judged by
+	@.venv/bin/preflight report --run
+
+faults: setup ## plant every fault, make every honest change (20 minutes); ARGS="--part COMMIT" for some
+	@PYTHONPATH=tests .venv/bin/python -m faults $(ARGS)
 
 lint: .venv/.stamp ## format, lint, types, secrets, large files, YAML
 	@.venv/bin/pre-commit run --all-files
