@@ -1,0 +1,1 @@
+"""The report: evidence as one Markdown comment and as one HTML page."""
