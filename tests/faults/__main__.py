@@ -1,0 +1,87 @@
+"""`make faults`: plant every fault and make every honest change; print what the gates said.
+
+`--part COMMIT` takes a small part, chosen by the commit's hash; names choose faults.
+"""
+
+import hashlib
+import os
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+from tqdm import tqdm
+
+from faults import house, study
+from faults.catalogue import FAULTS, Fault
+from faults.honest import Honest, generated
+from preflight import workspace
+
+JOBS = 2
+FAULT_PART, HONEST_PART = 8, 6
+
+
+@click.command()
+@click.option("--part", help="Take a small part, chosen by this commit's hash.")
+@click.option("--write/--no-write", default=False, help="Write the table into docs/gates.md.")
+@click.argument("names", nargs=-1)
+def main(part: str | None, write: bool, names: tuple[str, ...]) -> None:
+    """Run the study; exit 1 when a fault got through or too many honest changes were stopped."""
+    os.environ.update(workspace.QUIET)
+    start = time.monotonic()
+    faults, honest = _chosen(part, names)
+    click.echo(f"faults: {len(faults)} planted, {len(honest)} honest changes", err=True)
+    with TemporaryDirectory(prefix="preflight-faults-") as folder:
+        place = Path(folder).resolve()
+        click.echo("faults: building the house …", err=True)
+        house.build(place / "house")
+        outcomes = _all(place, faults, honest)
+        power = study.power(place / "house") if honest and not part else None
+    said = study.Study(tuple(outcomes), power, time.monotonic() - start)
+    click.echo(said.text())
+    if write:
+        click.echo(said.write(house.ROOT / "docs/gates.md"), err=True)
+    sys.exit(0 if said.green else 1)
+
+
+def _chosen(part: str | None, names: Sequence[str]) -> tuple[list[Fault], list[Honest]]:
+    if names:
+        known = {each.name: each for each in FAULTS}
+        others = {each.name: each for each in generated()}
+        if odd := [name for name in names if name not in known | others]:
+            raise click.UsageError(f"no fault and no honest change is named {odd[0]!r}")
+        return [known[n] for n in names if n in known], [others[n] for n in names if n in others]
+    if part is None:
+        return list(FAULTS), generated()
+    faults = sorted(FAULTS, key=lambda each: _hash(part, each.name))[:FAULT_PART]
+    honest = sorted(generated(), key=lambda each: _hash(part, each.name))[:HONEST_PART]
+    click.echo(f"faults: a part chosen by commit {part[:12]}:", err=True)
+    for name in [*(each.name for each in faults), *(each.name for each in honest)]:
+        click.echo(f"  {name}", err=True)
+    return faults, honest
+
+
+def _hash(part: str, name: str) -> str:
+    return hashlib.sha256(f"{part} {name}".encode()).hexdigest()
+
+
+def _all(place: Path, faults: list[Fault], honest: list[Honest]) -> list[study.Outcome]:
+    tasks = [study.Task(place, fault=each.name) for each in faults]
+    tasks += [study.Task(place, honest=each.name) for each in honest]
+    order = {(task.fault or task.honest): number for number, task in enumerate(tasks)}
+    outcomes = []
+    with ProcessPoolExecutor(JOBS, max_tasks_per_child=40) as pool:
+        waiting = [pool.submit(study.run, task) for task in tasks]
+        for done in tqdm(as_completed(waiting), total=len(waiting), disable=None, unit="trial"):
+            outcome = done.result()
+            outcomes.append(outcome)
+            if not outcome.right:
+                tqdm.write(f"  {outcome.name}: {outcome.said}", file=sys.stderr)
+    return sorted(outcomes, key=lambda each: order[each.name])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,672 @@
+"""The planted faults: each a small named change, the gate that must catch it, and its words."""
+
+import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+from unittest.mock import patch
+
+from faults.changes import Change, append, both, drop, edit, lay, remove, write
+from preflight import bento
+
+Kind = Literal["data", "features", "training", "model", "service", "guards"]
+CONTRACT, DATA, FEATURES = "src/taxi/contract.py", "src/taxi/data.py", "src/taxi/features.py"
+MODEL, TLC, OWN = "src/taxi/model.py", "src/taxi/tlc.py", "src/taxi/params.py"
+SPLIT, EVALUATE = "src/preflight/stages/split.py", "src/preflight/stages/evaluate.py"
+APP, REQUESTS = "src/preflight/serving/app.py", "src/preflight/serving/requests.py"
+NEWEST = "2021-03"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A change that looks healthy and is not; `words` must stand in what the gate says.
+
+    `after` is done to the tree when its pipeline has run; `during` holds while it is judged.
+    With `lazy` the pipeline is not run again, as when a contributor forgets it.
+    """
+
+    name: str
+    kind: Kind
+    gate: str
+    words: str
+    change: Change
+    after: Change | None = None
+    during: Callable[[], AbstractContextManager[Any]] = nullcontext
+    lazy: bool = False
+
+
+def newest(expression: str) -> Change:
+    """Lay a Polars expression over the newest month's frame when it is ingested."""
+    old = '        _write(raw, f"synthetic {month}", params, target)\n'
+    new = f"        if month == {NEWEST!r}:\n            raw = raw.{expression}\n{old}"
+    return edit(DATA, (old, new))
+
+
+def canonical(expression: str) -> Change:
+    """Lay a Polars expression over every month's frame in the contract's columns."""
+    old = "        .select(CONTRACT.names)\n"
+    return edit(TLC, (old, f"{old}        .{expression}\n"))
+
+
+def predicted(line: str) -> Change:
+    """Change what the model predicts."""
+    old = "        found: Matrix = self._booster.predict(matrix, num_threads=1)\n"
+    return edit(MODEL, (old, f"{old}        {line}\n"))
+
+
+def feature(name: str, code: str, **known: tuple[str, str]) -> Change:
+    """Add a feature by name, and make columns known when asked."""
+    column = both(*(edit(CONTRACT, pair) for pair in known.values()))
+    entry = f'CATALOGUE = {{\n    "{name}": Feature("trip", "Planted", {code}),\n'
+    listed = f'Feature = Literal[\n    "{name}",\n'
+    everything = edit(FEATURES, ("CATALOGUE = {\n", entry))
+    names = both(edit(OWN, ("Feature = Literal[\n", listed)), _named(name))
+    return both(column, everything, names)
+
+
+def _named(name: str) -> Change:
+    return edit("params.yaml", ("  - pickup_zone\n", f"  - pickup_zone\n  - {name}\n"))
+
+
+def known(column: str, example: str) -> tuple[str, str]:
+    """The edit of a contract's column that makes it known when asked."""
+    return (
+        f'            "{column}",\n',
+        f'            "{column}",\n            known=True, example={example}, kind=',
+    )
+
+
+def _wrong_model() -> AbstractContextManager[Any]:
+    """While the block lasts, the Bento is packed with the champion's model."""
+    right = bento._build
+
+    def build(root: Path, scratch: Path, home: Path, *words: Any) -> None:
+        other = scratch.parent / "other"
+        shutil.copytree(root, other, symlinks=True, ignore=shutil.ignore_patterns("models"))
+        shutil.copytree(root / ".other", other / "models/packaged")
+        right(other, scratch, home, *words)
+
+    return patch.object(bento, "_build", build)
+
+
+def _itself() -> AbstractContextManager[Any]:
+    """While the block lasts, the candidate's own commit is taken for the champion."""
+    return patch("preflight.champion.base_of", lambda _, commit: (commit, "merge base"))
+
+
+def _keep_other(root: Path) -> None:
+    """Remember the champion's model beside the candidate's."""
+    shutil.copytree(root / "models/packaged", root / ".other")
+    with (root / ".git/info/exclude").open("a", encoding="utf-8") as file:
+        file.write(".other\n")
+
+
+YESTERDAY = (datetime.now(UTC).date() - timedelta(days=1)).isoformat()
+WAIVER = f"""waivers:
+  - check: limits
+    subject: gates.quality.max_rmse
+    reason: the source was down, and we knew it for a week
+    owner: "@your-org/model-owners"
+    expires: {YESTERDAY}
+"""
+BY_CHANCE = """    rows = pl.concat([frames[month] for month in months])
+    fate = pl.struct(contract.identity).hash() % 3
+    fitted, tested = rows.filter(fate > 0), rows.filter(fate == 0)
+"""
+
+FAULTS = (
+    Fault(
+        "outdated months",
+        "data",
+        "data",
+        "outdated by 3 months",
+        both(
+            lay(data={"months": ["2020-10", "2020-11", "2020-12"]}),
+            remove(
+                "data/raw/2021-01.parquet", "data/raw/2021-02.parquet", "data/raw/2021-03.parquet"
+            ),
+        ),
+    ),
+    Fault(
+        "month twice",
+        "data",
+        "pipeline",
+        "each month once",
+        lay(data={"months": ["2021-01", "2021-02", "2021-02", "2021-03"]}),
+    ),
+    Fault(
+        "month copied under another date",
+        "data",
+        "leakage",
+        "repeat a training row",
+        edit(
+            DATA,
+            (
+                "        raw = synthetic.scan(month, params.generator.rows, seed)\n",
+                '        of = "2021-02" if month == "2021-03" else month\n'
+                "        raw = synthetic.scan(of, params.generator.rows, seed)\n"
+                "        if of != month:\n"
+                '            times = pl.col("lpep_pickup_datetime", "lpep_dropoff_datetime")\n'
+                '            raw = raw.with_columns(times.dt.offset_by("28d"))\n',
+            ),
+        ),
+    ),
+    Fault(
+        "miles to kilometres",
+        "data",
+        "data",
+        "trip_distance",
+        newest('with_columns(pl.col("trip_distance") * 1.609344)'),
+    ),
+    Fault(
+        "time shifted by five hours",
+        "data",
+        "data",
+        "pickup_at",
+        newest(
+            'with_columns(pl.col("lpep_pickup_datetime", "lpep_dropoff_datetime")'
+            '.dt.offset_by("5h"))'
+        ),
+    ),
+    Fault(
+        "labels shuffled for one borough",
+        "data",
+        "slices",
+        "pickup_borough=Northbank",
+        edit(
+            SPLIT,
+            (
+                "    late = pl.col(contract.time.name) >=",
+                '    target, there = pl.col(contract.target.name), pl.col("pickup_zone").is_between(61, 130)\n'
+                "    fitted = fitted.with_columns(pl.when(there).then(target.shuffle(seed=1)).otherwise(target))\n"
+                "    late = pl.col(contract.time.name) >=",
+            ),
+        ),
+    ),
+    Fault(
+        "zone columns swapped",
+        "data",
+        "data",
+        "zone",
+        edit(
+            TLC,
+            ('"PULocationID": "pickup_zone"', '"PULocationID": "dropoff_zone"'),
+            ('"DOLocationID": "dropoff_zone"', '"DOLocationID": "pickup_zone"'),
+        ),
+    ),
+    Fault(
+        "one borough left out of training",
+        "data",
+        "data",
+        "pickup_borough=Eastfield all but gone",
+        edit(
+            SPLIT,
+            (
+                "    late = pl.col(contract.time.name) >=",
+                '    fitted = fitted.filter(~pl.col("pickup_zone").is_between(191, 262))\n'
+                "    late = pl.col(contract.time.name) >=",
+            ),
+        ),
+    ),
+    Fault(
+        "slice emptied",
+        "data",
+        "slices",
+        "day_part=night has 0 rows",
+        newest('filter(pl.col("lpep_pickup_datetime").dt.hour() >= 6)'),
+    ),
+    Fault(
+        "rows with a missing value dropped",
+        "data",
+        "data",
+        "the number of rows",
+        canonical('drop_nulls("passenger_count")'),
+    ),
+    Fault("most of the data lost", "data", "data", "volume: ", lay(data={"sample": 0.3})),
+    Fault(
+        "labels in seconds",
+        "data",
+        "pipeline",
+        "quarantined",
+        canonical('with_columns(pl.col("duration_minutes") * 60)'),
+    ),
+    Fault(
+        "long trips cut short",
+        "data",
+        "data",
+        "duration_minutes",
+        canonical('with_columns(pl.col("duration_minutes").clip(upper_bound=30.0))'),
+    ),
+    Fault(
+        "lookup without boroughs",
+        "data",
+        "data",
+        "pickup_borough=Unknown",
+        edit(
+            DATA,
+            (
+                "        rows = [list(map(str, row)) for row in synthetic.zone_table()]\n",
+                '        rows = [[str(row[0]), "Unknown", *row[2:]] for row in synthetic.zone_table()]\n',
+            ),
+        ),
+    ),
+    Fault(
+        "feature dropped",
+        "features",
+        "quality",
+        "RMSE",
+        edit("params.yaml", ("  - trip_distance\n", "")),
+    ),
+    Fault(
+        "feature computed differently when serving",
+        "features",
+        "parity",
+        "minute_of_day differ",
+        edit(
+            FEATURES,
+            (
+                "        matrix[:, position] = CATALOGUE[name].of(columns, lookup)\n",
+                "        matrix[:, position] = CATALOGUE[name].of(columns, lookup)\n"
+                '        if name == "minute_of_day" and rows == 1:\n'
+                "            matrix[:, position] += 60\n",
+            ),
+        ),
+    ),
+    Fault(
+        "target leaked",
+        "features",
+        "leakage",
+        "alone explains",
+        feature(
+            "fare",
+            'lambda c, _: c["fare_amount"] - 2.5 * c["trip_distance"]',
+            fare=(
+                '            "Metered fare",\n',
+                '            "Metered fare",\n            known=True,\n            example=9.5,\n',
+            ),
+        ),
+    ),
+    Fault(
+        "missingness used as a feature",
+        "features",
+        "leakage",
+        "missing passenger_count",
+        feature(
+            "uncounted",
+            'lambda c, _: np.isnan(c["passenger_count"].astype(float))',
+            count=(
+                '            "Passengers, as the driver typed it",\n',
+                '            "Passengers, as the driver typed it",\n            known=True,\n            example=1,\n',
+            ),
+        ),
+    ),
+    Fault(
+        "feature that no caller knows",
+        "features",
+        "pipeline",
+        "vendor",
+        feature("vendor_code", 'lambda c, _: c["vendor"]'),
+    ),
+    Fault(
+        "quadratic feature code",
+        "features",
+        "build",
+        "grows faster than the rows",
+        edit(
+            FEATURES,
+            (
+                'lambda c, _: c["pickup_zone"] == c["dropoff_zone"]',
+                'lambda c, _: np.diag(c["pickup_zone"][:, None] == c["dropoff_zone"])',
+            ),
+        ),
+    ),
+    Fault("undertrained", "training", "quality", "RMSE", lay(model={"rounds": 12})),
+    Fault(
+        "overfitted",
+        "training",
+        "quality",
+        "RMSE",
+        lay(model={"num_leaves": 1500, "min_data_in_leaf": 1, "learning_rate": 0.3}),
+    ),
+    Fault(
+        "seed left free",
+        "training",
+        "build",
+        "a seed is left free",
+        edit(
+            MODEL,
+            (
+                '        "objective": "regression",\n',
+                '        "objective": "regression",\n        "seed": time.time_ns() % 2**31,\n',
+            ),
+            ("import sys\n", "import sys\nimport time\n"),
+        ),
+    ),
+    Fault(
+        "calibration rows trained on",
+        "training",
+        "leakage",
+        "calibrate rows were trained on",
+        edit(
+            SPLIT,
+            (
+                "(fitted.filter(~late), fitted.filter(late), tested)",
+                "(fitted, fitted.filter(late), tested)",
+            ),
+            ("    _check_order(contract.time.name, params)\n\n\ndef", "\n\ndef"),
+        ),
+    ),
+    Fault(
+        "calibration rows read by the train stage",
+        "training",
+        "build",
+        "is not what the recipe gives",
+        edit(
+            "src/preflight/stages/train.py",
+            (
+                '        table.scan(SPLIT / "train.parquet", contract).select',
+                '        __import__("polars").concat([table.scan(SPLIT / f"{part}.parquet", contract) '
+                'for part in ("train", "calibrate")]).select',
+            ),
+        ),
+    ),
+    Fault(
+        "split by chance",
+        "training",
+        "leakage",
+        "the split is not by time",
+        edit(
+            SPLIT,
+            ("    start = datetime", BY_CHANCE + "    start = datetime"),
+            ("    _check_order(contract.time.name, params)\n\n\ndef", "\n\ndef"),
+        ),
+    ),
+    Fault(
+        "test month trained on",
+        "training",
+        "leakage",
+        "test rows were trained on",
+        edit(
+            SPLIT,
+            ("for month in months[:-testing]", "for month in months"),
+            ("    _check_order(contract.time.name, params)\n\n\ndef", "\n\ndef"),
+        ),
+    ),
+    Fault(
+        "intervals too narrow", "training", "quality", "coverage", lay(calibrate={"coverage": 0.7})
+    ),
+    Fault(
+        "metric computed on training rows",
+        "training",
+        "quality",
+        "in metrics.json",
+        edit(EVALUATE, ('SPLIT / "test.parquet"', 'SPLIT / "train.parquet"')),
+    ),
+    Fault(
+        "model far larger",
+        "training",
+        "build",
+        "trees: ",
+        lay(model={"rounds": 400, "learning_rate": 0.04}),
+    ),
+    Fault(
+        "constant prediction",
+        "model",
+        "quality",
+        "a constant prediction",
+        predicted("found = found.mean() + 0.01 * (found - found.mean())"),
+    ),
+    Fault(
+        "one borough biased by two minutes",
+        "model",
+        "differential",
+        "pickup_borough=Northbank",
+        predicted('found = found + 2.0 * (matrix[:, self.features.index("pickup_borough")] == 4)'),
+    ),
+    Fault(
+        "negative durations predicted",
+        "model",
+        "quality",
+        "were cut to it",
+        predicted("found = found - 12.0"),
+    ),
+    Fault(
+        "NaN predicted for one zone",
+        "model",
+        "pipeline",
+        "pickup_zone 74",
+        predicted(
+            'found = np.where(matrix[:, self.features.index("pickup_zone")] == 74, np.nan, found)'
+        ),
+    ),
+    Fault(
+        "answer that jumps with the distance",
+        "model",
+        "stability",
+        "trip-distance",
+        predicted(
+            'found = found + 3.0 * np.sin(400.0 * matrix[:, self.features.index("trip_distance")])'
+        ),
+    ),
+    Fault(
+        "longer trips arrive sooner",
+        "model",
+        "stability",
+        "answer the other way round",
+        predicted(
+            'found = found + 4.0 * (np.floor(matrix[:, self.features.index("trip_distance")]) % 2)'
+        ),
+    ),
+    Fault(
+        "minutes answered as hours",
+        "model",
+        "base-case",
+        "takes",
+        predicted("found = found / 60.0"),
+    ),
+    Fault(
+        "response field renamed",
+        "service",
+        "parity",
+        "lack value",
+        edit(APP, ('"value": value', '"prediction": value')),
+    ),
+    Fault(
+        "value rounded when serving",
+        "service",
+        "parity",
+        "largest difference",
+        edit(APP, ('"value": value', '"value": round(value, 1)')),
+    ),
+    Fault(
+        "wrong model packed into the Bento",
+        "service",
+        "parity",
+        "the Bento holds model",
+        both(_keep_other, lay(model={"seed": 5})),
+        during=_wrong_model,
+    ),
+    Fault(
+        "null crashes the service",
+        "service",
+        "oddities",
+        "null",
+        edit(
+            REQUESTS,
+            ("            plain is not None\n            and (least", "            (least"),
+        ),
+    ),
+    Fault(
+        "true taken for a number",
+        "service",
+        "oddities",
+        "boolean",
+        edit(
+            REQUESTS,
+            (
+                "return value if type(value) is int else None",
+                "return value if isinstance(value, int) else None",
+            ),
+        ),
+    ),
+    Fault(
+        "unknown fields ignored",
+        "service",
+        "oddities",
+        "extra_field",
+        edit(
+            REQUESTS,
+            (
+                "        if row.keys() != self._checks.keys():\n",
+                "        if not row.keys() >= self._checks.keys():\n",
+            ),
+        ),
+    ),
+    Fault(
+        "limit loosened",
+        "guards",
+        "policy",
+        "gates.quality.max_rmse 6.0 -> 9.0",
+        lay(gates={"quality": {"max_rmse": 9.0}}),
+    ),
+    Fault(
+        "limit moved into a default",
+        "guards",
+        "policy",
+        "gates.slices.max_bias",
+        both(
+            drop("gates", "slices", "max_bias"),
+            edit(
+                "src/preflight/gates/limits.py",
+                ("    max_bias: Positive\n", "    max_bias: Positive = 9.0\n"),
+            ),
+        ),
+    ),
+    Fault(
+        "table rule loosened",
+        "guards",
+        "policy",
+        "validate.max_quarantined",
+        lay(validate={"max_quarantined": 0.9}),
+    ),
+    Fault(
+        "coverage floor lowered",
+        "guards",
+        "policy",
+        "fail_under",
+        edit("pyproject.toml", ("fail_under = 90", "fail_under = 40")),
+    ),
+    Fault(
+        "test file emptied",
+        "guards",
+        "policy",
+        "tests/unit/test_metrics.py",
+        write("tests/unit/test_metrics.py", ""),
+    ),
+    Fault(
+        "test skipped",
+        "guards",
+        "policy",
+        "test_a_missing_file_is_named",
+        edit(
+            "tests/unit/test_predictor.py",
+            (
+                "def test_a_missing_file_is_named",
+                '@pytest.mark.skip(reason="flaky")\ndef test_a_missing_file_is_named',
+            ),
+        ),
+    ),
+    Fault(
+        "gate skipped",
+        "guards",
+        "policy",
+        "leakage",
+        edit("src/preflight/gates/__init__.py", ('    "leakage",\n', "")),
+    ),
+    Fault(
+        "fault taken out of the catalogue",
+        "guards",
+        "policy",
+        "miles to kilometres",
+        edit(
+            "tests/faults/catalogue.py",
+            (
+                '    Fault(\n        "miles to kilometres",\n',
+                '    Fault(\n        "miles to parsecs",\n',
+            ),
+        ),
+    ),
+    Fault(
+        "error ignored in a workflow",
+        "guards",
+        "policy",
+        "continue-on-error",
+        edit(
+            ".github/workflows/test.yml",
+            (
+                "      - run: make test\n",
+                "      - run: make test\n        continue-on-error: true\n",
+            ),
+        ),
+    ),
+    Fault(
+        "generator without a seed",
+        "guards",
+        "policy",
+        "default_rng",
+        edit(FEATURES, ("def read_lookup", "NOISE = np.random.default_rng()\n\n\ndef read_lookup")),
+    ),
+    Fault(
+        "contract widened",
+        "guards",
+        "policy",
+        "trip_distance.maximum",
+        edit(CONTRACT, ("            maximum=100.0,\n", "            maximum=1000.0,\n")),
+    ),
+    Fault("expired waiver", "guards", "policy", "expired", write(".github/waivers.yaml", WAIVER)),
+    Fault(
+        "champion compared with itself",
+        "guards",
+        "pipeline",
+        "the candidate's own commit",
+        lay(model={"seed": 6}),
+        during=_itself,
+    ),
+    Fault(
+        "evidence of another commit reused",
+        "guards",
+        "quality",
+        "evidence of another commit",
+        lay(model={"seed": 8}),
+    ),
+    Fault(
+        "pipeline not run again",
+        "guards",
+        "pipeline",
+        "run `make repro`",
+        lay(model={"rounds": 150}),
+        lazy=True,
+    ),
+    Fault(
+        "stage frozen",
+        "guards",
+        "pipeline",
+        "frozen in dvc.yaml",
+        edit(
+            "dvc.yaml", ("    desc: The model, and", "    frozen: true\n    desc: The model, and")
+        ),
+        lazy=True,
+    ),
+    Fault(
+        "metrics edited by hand",
+        "guards",
+        "pipeline",
+        "metrics.json",
+        append("docs/fork.md", "\n"),
+        after=edit("models/evaluation/metrics.json", ('"rmse": 5', '"rmse": 4')),
+        lazy=True,
+    ),
+)
