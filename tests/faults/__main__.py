@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -73,7 +74,7 @@ def _all(place: Path, faults: list[Fault], honest: list[Honest]) -> list[study.O
     tasks += [study.Task(place, honest=each.name) for each in honest]
     order = {(task.fault or task.honest): number for number, task in enumerate(tasks)}
     outcomes = []
-    with ProcessPoolExecutor(JOBS, max_tasks_per_child=40) as pool:
+    with ProcessPoolExecutor(JOBS, get_context("spawn")) as pool:
         waiting = [pool.submit(study.run, task) for task in tasks]
         for done in tqdm(as_completed(waiting), total=len(waiting), disable=None, unit="trial"):
             outcome = done.result()

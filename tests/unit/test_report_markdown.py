@@ -106,7 +106,7 @@ def test_notices_stand_above_the_gates_with_touched_guards_first() -> None:
     text = render(samples.red(), COMMIT)
     places = [
         text.index(word)
-        for word in ("Guards touched:", "Waiver:", "Declared:", "Machinery touched:", "| verdict |")
+        for word in ("Guards:", "Waiver:", "Declared:", "Machinery touched:", "| verdict |")
     ]
     assert places == sorted(places)
 
@@ -116,7 +116,7 @@ def test_many_notices_of_a_kind_do_not_hide_another_kind() -> None:
     waiver = Notice(kind="waiver", text="until 2031-01-31")
     text = render([part("policy", notices=(*many, waiver))], COMMIT)
     assert "- Waiver: until 2031-01-31" in text
-    assert "- Guards touched: 45 more, in the HTML page." in text
+    assert "- Guards: 45 more, in the HTML page." in text
 
 
 def test_three_numbers_stand_open_and_the_others_are_folded() -> None:

@@ -13,5 +13,5 @@ GATES = (
 )
 # Tests that write evidence: those of the model, which need one, and those of the code.
 MODEL_SUITES = ("base-case", "oddities")
-CODE_SUITES = ("unit", "integration", "coverage")
+CODE_SUITES = ("unit", "integration", "coverage")  # by `make test`
 REQUIRED = ("pipeline", "policy", *MODEL_SUITES, *GATES, *CODE_SUITES)

@@ -10,7 +10,7 @@ from preflight.report.numbers import count
 MARKS: dict[Status, str] = {"pass": "🟢", "fail": "🔴", "no-data": "🟡"}
 WORDS: dict[Status, str] = {"pass": "green", "fail": "red", "no-data": "no data"}
 NOTICES = {
-    "guards": "Guards touched",
+    "guards": "Guards",
     "waiver": "Waiver",
     "declaration": "Declared",
     "machinery": "Machinery touched",
