@@ -44,7 +44,8 @@ class Evidence(Plain):
     """One check: a claim that is true when it passes, and what was measured.
 
     `found` says in words what was found, `limit` what was allowed; `measured` and `interval`
-    are in the unit the claim names; `n` counts the rows (or cases) the figure rests on;
+    are in the unit the claim names; `n` counts the rows (or cases) the figure rests on; `slices`
+    stand worst first;
     `details` names a table of the same part; `reproduce` is the command that shows it at home.
     """
 

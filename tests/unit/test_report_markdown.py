@@ -87,7 +87,7 @@ def test_each_check_that_is_not_green_has_a_line_with_its_worst_slice() -> None:
     assert found[4].startswith("- 🔴 **differential / reference**: 214 of 5,000 trips move")
     assert found[5].startswith("- 🔴 **slices / rmse-ratio**: 2 of 5 slices are worse")
     assert found[5].endswith(
-        "Worst slice: **EWR** 1.62 (1.58 to 1.67, n = 1,234), limit &lt;= 1.05"
+        "Worst slice: **Queens, night** 1.31 (1.27 to 1.36, n = 1,234), limit &lt;= 1.05"
     )
 
 
@@ -169,7 +169,7 @@ def test_failing_slices_stand_open_worst_first_and_the_others_are_folded() -> No
     text = render(samples.red(), COMMIT)
     open_part, folded = text.split("<details><summary>All 5 slices of rmse-ratio</summary>")
     names = re.findall(r"^\| 🔴&nbsp;red \| (EWR|Queens)", open_part, re.MULTILINE)
-    assert names == ["EWR", "Queens"]
+    assert names == ["Queens", "EWR"]
     assert "| Bronx |" in folded
     assert "| Bronx |" not in open_part
 
@@ -412,15 +412,15 @@ def test_seconds_are_in_the_unit_that_fits(seconds: float, seen: str) -> None:
     assert numbers.duration(seconds) == seen
 
 
-def test_the_worst_slice_is_the_furthest_from_its_limit_not_the_largest() -> None:
+def test_the_worst_slice_is_the_first_that_fails() -> None:
     slices = (
-        slice_of("near", 11.0, "fail", "<= 10"),
-        slice_of("far", 3.0, "fail", "<= 1"),
         slice_of("green", 90.0, "pass", "<= 100"),
+        slice_of("worst", 3.0, "fail", "<= 1"),
+        slice_of("next", 11.0, "fail", "<= 10"),
     )
     worst = summary.worst_slice(check("unit", status="fail", slices=slices))
     assert worst is not None
-    assert worst.name == "far"
+    assert worst.name == "worst"
 
 
 def test_a_check_without_failing_slices_has_no_worst() -> None:

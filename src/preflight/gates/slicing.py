@@ -11,6 +11,7 @@ from preflight.contract import Contract
 
 Labels = NDArray[np.str_]
 PARTS = 10
+PAIR = "\x1f"  # between two names, and between their labels
 
 
 class Slices:
@@ -53,7 +54,10 @@ class Slices:
 
 
 def _named(name: str, label: str) -> str:
-    return f"{name}={label}"[:120]
+    parts = (
+        zip(name.split(PAIR), label.split(PAIR), strict=True) if PAIR in name else [(name, label)]
+    )
+    return ", ".join(f"{one}={value}" for one, value in parts)[:120]
 
 
 def dimensions(
@@ -62,8 +66,7 @@ def dimensions(
     """Everything that rows are sliced by: `labels` are the contract's slices, one a row."""
     found = dict(labels)
     for one, other in combinations(labels, 2):
-        joined = np.char.add(np.char.add(labels[one], ", "), labels[other])
-        found[f"{one}, {other}"] = joined
+        found[f"{one}{PAIR}{other}"] = np.char.add(np.char.add(labels[one], PAIR), labels[other])
     for column in contract.known:
         values = columns[column.name]
         if column.kind == "time":

@@ -62,7 +62,7 @@ def _why(parts: Sequence[Part]) -> str:
 def _reason(each: Open) -> str:
     line = f"- {MARKS[each.line.status]} **{each.gate} / {each.line.check}**: "
     line += text(each.line.found, SENTENCE)
-    if each.slice is None:
+    if each.slice is None or each.slice.name in each.line.found:
         return line
     limit = f", limit {text(each.slice.limit, NAME)}" if each.slice.limit else ""
     name = text(each.slice.name, NAME) or "(no name)"

@@ -21,12 +21,6 @@ class Bounds:
     least: float | None
     most: float | None
 
-    def beyond(self, value: float) -> float:
-        """How far outside a value lies, in units of the bound; 0 inside."""
-        over = 0.0 if self.most is None else (value - self.most) / (abs(self.most) or 1)
-        under = 0.0 if self.least is None else (self.least - value) / (abs(self.least) or 1)
-        return max(over, under, 0.0)
-
     @property
     def ends(self) -> tuple[float, ...]:
         """The ends that there are."""

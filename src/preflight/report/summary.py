@@ -82,12 +82,12 @@ def by_severity(lines: Sequence[Evidence]) -> list[Evidence]:
 
 
 def slices(line: Evidence) -> list[SliceFinding]:
-    """A check's slices: red first, the worst of them on top."""
-    return sorted(line.slices, key=lambda each: (SEVERITY.index(each.status), -_beyond(each)))
+    """A check's slices: red first, else as the gate gave them, the worst on top."""
+    return sorted(line.slices, key=lambda each: SEVERITY.index(each.status))
 
 
 def worst_slice(line: Evidence) -> SliceFinding | None:
-    """The failing slice furthest outside its limit."""
+    """The first of the failing slices."""
     failing = [each for each in slices(line) if each.status == "fail"]
     return failing[0] if failing else None
 
@@ -166,7 +166,3 @@ def _names(gates: Sequence[str]) -> str:
 
 def _arrow(step: float) -> str:
     return "▲" if step > 0 else "▼" if step < 0 else "■"
-
-
-def _beyond(found: SliceFinding) -> float:
-    return 0.0 if found.measured is None else numbers.bounds(found.limit).beyond(found.measured)
