@@ -83,9 +83,18 @@ def resolve(root: Path, commit: str) -> Champion:
             "another commit",
             "Compare a change with what it changes; see the newest release record.",
         )
-    if run(root, "git", "cat-file", "-e", f"{found.commit}:dvc.lock", check=False).returncode:
-        return Champion("baseline")
-    return found
+    if not _has(root, f"{found.commit}^{{commit}}"):
+        raise Problem(
+            "the champion",
+            f"commit {str(found.commit)[:12]}, which is not in this clone",
+            "the whole history",
+            "Run `git fetch --unshallow`, or fetch the branch that holds it.",
+        )
+    return found if _has(root, f"{found.commit}:dvc.lock") else Champion("baseline")
+
+
+def _has(root: Path, thing: str) -> bool:
+    return run(root, "git", "cat-file", "-e", thing, check=False).returncode == 0
 
 
 def bring(root: Path, champion: Champion) -> Champion:

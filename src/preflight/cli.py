@@ -14,6 +14,8 @@ from preflight.errors import NoData, Problem
 from preflight.layout import METRICS, STATE
 from preflight.workspace import QUIET
 
+STATUS = {"pass": 0, "fail": 1, "no-data": 2}
+
 
 class Commands(click.Group):
     """Commands whose mistakes end in one line: exit status 1, or 2 where data is missing."""
@@ -95,7 +97,7 @@ def gates(only: tuple[str, ...]) -> None:
     """
     from preflight.gates.trusted import gates
 
-    gates(workspace.root(), only)
+    sys.exit(STATUS[gates(workspace.root(), only)])
 
 
 @main.command()
@@ -107,8 +109,7 @@ def report(run: bool) -> None:
     place = workspace.root()
     if run:
         run_missing(place)
-    status = write(place)
-    sys.exit({"pass": 0, "fail": 1, "no-data": 2}[status])
+    sys.exit(STATUS[write(place)])
 
 
 @main.command()

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,7 +14,8 @@ from preflight.errors import Problem
 from preflight.files import write_json
 
 Status = Literal["pass", "fail", "no-data"]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")]
+NAME = r"^[a-z][a-z0-9-]{0,40}$"
+Name = Annotated[str, Field(pattern=NAME)]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Short = Annotated[str, Field(max_length=120)]
 Text = Annotated[str, Field(max_length=600)]
@@ -203,11 +206,15 @@ def _part(path: Path, gate: str, commit: str) -> Part:
     try:
         part = read(path)
     except Problem as problem:
-        name = gate if gate.replace("-", "a").isalnum() and gate.islower() else "unreadable"
-        return absent(name[:41], commit, f"unreadable evidence: {problem.found}")
+        name = gate if re.fullmatch(NAME, gate) else f"unreadable-{_short(gate)}"
+        return absent(name, commit, f"unreadable evidence: {problem.found}")
     if part.commit != commit:
         return absent(gate, commit, f"evidence of another commit, {part.commit[:12]}")
     return part
+
+
+def _short(name: str) -> str:
+    return hashlib.sha256(os.fsencode(name)).hexdigest()[:12]
 
 
 def absent(gate: str, commit: str, found: str) -> Part:

@@ -14,6 +14,7 @@ from preflight.gates.case import Case, keys
 GATE = "leakage"
 MOST_ROWS = 50_000
 BINS = 50
+MISSING = -1e18  # what stands for a missing value: a group of its own
 Array = NDArray[np.float64]
 
 
@@ -153,8 +154,9 @@ def _alone(
 
 def _explained(train: Array, test: Array, target: Array, truth: Array, *, codes: bool) -> float:
     """1 - residual variance of the means by code, or by part of equal size."""
+    train, test = np.nan_to_num(train, nan=MISSING), np.nan_to_num(test, nan=MISSING)
     edges = np.unique(train) if codes else np.unique(np.quantile(train, np.arange(1, BINS) / BINS))
-    groups, asked = (np.searchsorted(edges, np.nan_to_num(each)) for each in (train, test))
+    groups, asked = (np.searchsorted(edges, each) for each in (train, test))
     counts = np.bincount(groups, minlength=len(edges) + 1)
     sums = np.bincount(groups, target, minlength=len(edges) + 1)
     means = np.where(counts > 0, sums / np.maximum(counts, 1), target.mean())
@@ -202,7 +204,7 @@ def _missingness(case: Case, rows: pl.DataFrame, matrix: Array) -> Evidence:
 
 
 def _correlation(missing: Array, feature: Array) -> float:
-    values = np.where(np.isfinite(feature), feature, -1e9)
+    values = np.nan_to_num(feature, nan=MISSING)
     if values.std() == 0:
         return 0.0
     return float(abs(np.corrcoef(missing, values)[0, 1]))

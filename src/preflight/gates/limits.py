@@ -162,7 +162,7 @@ def of_base(base: dict[str, Any], head: dict[str, Any]) -> tuple[Gates, list[str
     A key that the head took out stands as the base has it; one that these gates do not know is
     left out.
     """
-    then, now = (raw.get("gates", {}) for raw in (base, head))
+    then, now = (_sections(raw) for raw in (base, head))
     kept: dict[str, Any] = {}
     borrowed: list[str] = []
     for name, field in Gates.model_fields.items():
@@ -172,3 +172,10 @@ def of_base(base: dict[str, Any], head: dict[str, Any]) -> tuple[Gates, list[str
         borrowed += [f"gates.{name}.{key}" for key in kept[name] if key not in then.get(name, {})]
     kept["differential"]["expected"] = now.get("differential", {}).get("expected", [])
     return parse({"gates": kept}, "params.yaml"), borrowed
+
+
+def _sections(raw: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The sections under `gates` that are sections; `parse` names what is missing then."""
+    found = raw.get("gates")
+    found = found if isinstance(found, dict) else {}
+    return {name: keys for name, keys in found.items() if isinstance(keys, dict)}

@@ -33,8 +33,7 @@ def judge(case: Case) -> Findings:
 def failed(problem: Problem, *, champion: bool) -> Findings:
     """What is said when one side could not be brought."""
     claim, check = (CHAMPION, "champion") if champion else (CURRENT, "current")
-    found = f"{problem.where}: found {problem.found}; expected {problem.expected}"
-    return Findings(evidence=(told(GATE, check, claim, False, found),))
+    return Findings(evidence=(told(GATE, check, claim, False, str(problem)),))
 
 
 def _champion(case: Case) -> str:

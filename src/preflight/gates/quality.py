@@ -14,6 +14,7 @@ GATE = "quality"
 RESAMPLES = 200
 # One number of a metrics file that nobody can make up: it is computed here again.
 RECOMPUTED = ("rmse", "mae", "coverage")
+TINY, HUGE = 1e-9, 1e9
 
 
 def judge(case: Case) -> Findings:
@@ -118,9 +119,9 @@ def _no_worse(case: Case, ratios: dict[str, Estimate], now: Metric, then: Metric
             ratio.high <= limits[name],
             f"{name.upper()} {now[name]:.3f} against {then[name]:.3f}"
             + (": unchanged" if case.unchanged else f", {ratio.value - 1:+.2%}"),
-            measured=ratio.value,
+            measured=min(ratio.value, HUGE),
             limit=f"<= {limits[name]:g}",
-            interval=ratio.ends,
+            interval=(min(ratio.low, HUGE), min(ratio.high, HUGE)),
             n=int(now["rows"]),
         )
         for name, ratio in ratios.items()
@@ -159,7 +160,7 @@ def _honest(case: Case) -> Evidence:
     said = read_json(case.root / METRICS)["test"]
     now = metrics.summary(case.scored_tested)
     gaps = {
-        name: abs(float(said.get(name, np.inf)) / float(now[name]) - 1)
+        name: abs(float(said.get(name, np.inf)) - float(now[name])) / max(float(now[name]), TINY)
         for name in RECOMPUTED
         if name in now
     }
@@ -172,7 +173,7 @@ def _honest(case: Case) -> Evidence:
         gaps[worst] <= most,
         f"{worst} is {float(said.get(worst, np.nan)):.4f} in metrics.json, "
         f"{float(now[worst]):.4f} computed here on {', '.join(case.test_months)}",
-        measured=min(gaps[worst], 1e9),
+        measured=min(gaps[worst], HUGE),
         limit=f"<= {most:.2%}",
         n=int(now["rows"]),
     )
@@ -188,7 +189,7 @@ def _headlines(
         unit=f"{unit}s" if unit else "",
         champion=then["rmse"],
         candidate=now["rmse"],
-        change=(then["rmse"] * (ratios["rmse"].low - 1), then["rmse"] * (ratios["rmse"].high - 1)),
+        change=_change(then["rmse"], ratios["rmse"]),
         better="lower",
     )
     covered, before = now.get("coverage"), then.get("coverage")
@@ -200,6 +201,11 @@ def _headlines(
     return error, Headline(
         name=nominal, unit="share", champion=before, candidate=covered, change=change, better="near"
     )
+
+
+def _change(before: float, ratio: Estimate) -> tuple[float, float] | None:
+    ends = before * (ratio.low - 1), before * (ratio.high - 1)
+    return ends if np.isfinite(ends).all() else None
 
 
 def _table(now: Metric, then: Metric) -> Table:

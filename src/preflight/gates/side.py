@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -45,7 +46,8 @@ class Side:
         """End the worker and remove its files."""
         if self._process:
             assert self._process.stdin and self._process.stdout  # noqa: S101
-            self._process.stdin.close()
+            with suppress(BrokenPipeError):  # a worker that died
+                self._process.stdin.close()
             try:
                 self._process.wait(10)
             except subprocess.TimeoutExpired:

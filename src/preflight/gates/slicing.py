@@ -40,6 +40,8 @@ class Slices:
 
     def means(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Means of `values`, shape (rows,), in each slice: shape (slices,)."""
+        if not len(self):
+            return np.empty(0)
         parts = [
             np.bincount(codes, values, minlength=size)[kept] for codes, kept, size in self._groups
         ]
@@ -93,6 +95,8 @@ def _parts(values: NDArray[np.float64]) -> Labels:
     """Parts of equal size by value, labelled with their ends."""
     edges = np.unique(np.quantile(values, np.arange(1, PARTS) / PARTS))
     ends = [float(values.min()), *edges.tolist(), float(values.max())]
-    names = [f"{low:.3g} to {high:.3g}" for low, high in pairwise(ends)]
+    # Two ends may look the same; their numbers keep the parts apart, and in order.
+    spans = enumerate(pairwise(ends), 1)
+    names = [f"{low:.3g} to {high:.3g} (part {number})" for number, (low, high) in spans]
     found: Labels = np.array(names)[np.searchsorted(edges, values)]
     return found

@@ -49,12 +49,14 @@ def _small_change(
 ) -> Evidence:
     limits = case.limits.stability
     moved = case.candidate.predict(rows.with_columns(_moved(column, STEP)))["value"]
+    if not np.isfinite(moved).all():
+        return _not_finite(f"small-{column.name}", column.name)
     change = np.abs(moved - value)
     jumps = float((change > limits.max_jump).mean())
     what = "a minute" if column.kind == "time" else f"{STEP:.0%}"
     return told(
         GATE,
-        f"small-{column.name}".replace("_", "-").lower()[:41],
+        _check(f"small-{column.name}"),
         f"Predictions hardly change when {column.name} changes by {what}.",
         bool(change.mean() <= limits.max_mean_change and jumps <= limits.max_jump_rows),
         f"{change.mean():.3f} on average; {jumps:.2%} of the rows jump by more than "
@@ -72,7 +74,7 @@ def _direction(
     rows: pl.DataFrame,
     value: NDArray[np.float64],
 ) -> Evidence:
-    check = f"direction-{name}".replace("_", "-").lower()[:41]
+    check = _check(f"direction-{name}")
     sign = 1 if direction == "increasing" else -1
     limits = case.limits.stability
     claim = (
@@ -83,6 +85,8 @@ def _direction(
     if name not in known or known[name].kind != "number":
         return told(GATE, check, claim, None, f"the contract has no known number {name}")
     moved = case.candidate.predict(rows.with_columns(_moved(known[name], STRIDE)))["value"]
+    if not np.isfinite(moved).all():
+        return _not_finite(f"direction-{name}", name)
     share = float((sign * (moved - value) < -limits.max_reversal).mean())
     return told(
         GATE,
@@ -94,3 +98,13 @@ def _direction(
         limit=f"<= {limits.max_reversed:.1%}",
         n=len(rows),
     )
+
+
+def _not_finite(check: str, name: str) -> Evidence:
+    claim = f"Predictions stay finite when {name} changes a little."
+    return told(GATE, _check(check), claim, False, "some become NaN or infinite")
+
+
+def _check(name: str) -> str:
+    """A column's name as the name of a check."""
+    return name.replace("_", "-").lower()[:41]

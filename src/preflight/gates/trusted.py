@@ -5,17 +5,22 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from preflight import champion, lineage, params
+from preflight import champion, evidence, lineage, params
 from preflight.errors import Problem
+from preflight.evidence import Status, worst
 from preflight.gates.run import HERE, source
+from preflight.layout import EVIDENCE
 from preflight.workspace import environment, run
 
 log = logging.getLogger("preflight")
 CODE = "src/preflight"
 
 
-def gates(root: Path, only: Sequence[str]) -> None:
-    """Run all gates, or those named, on the committed tree `root`; evidence goes to reports/."""
+def gates(root: Path, only: Sequence[str]) -> Status:
+    """Run all gates, or those named, on the committed tree `root`; returns their verdict.
+
+    Evidence goes to reports/evidence. Raises Problem when they cannot be run at all.
+    """
     if unknown := sorted(set(only) - set(HERE)):
         raise Problem("ONLY", unknown[0], f"some of {', '.join(HERE)}", "Mend the name.")
     lineage.require_committed(root)
@@ -25,7 +30,7 @@ def gates(root: Path, only: Sequence[str]) -> None:
     wanted = list(only or HERE)
     if base is None:
         _judge(root, root / "src", "this commit's own: it is the first", wanted)
-        return
+        return _verdict(root, commit, wanted)
     same = (
         run(root, "git", "diff", "--quiet", base, commit, "--", CODE, check=False).returncode == 0
     )
@@ -40,6 +45,12 @@ def gates(root: Path, only: Sequence[str]) -> None:
             f"the merge base {base[:12]} has no gate code for {', '.join(ours)}: this change's own"
         )
         _judge(root, root / "src", words, ours)
+    return _verdict(root, commit, wanted)
+
+
+def _verdict(root: Path, commit: str, wanted: Sequence[str]) -> Status:
+    parts = evidence.collect(root / EVIDENCE, commit, wanted)
+    return worst(part.status for part in parts if part.gate in wanted)
 
 
 def _machinery(root: Path, commit: str) -> Path:

@@ -123,7 +123,9 @@ class Side:
         _save(
             out,
             {
-                f"rows {number}": model.predict(self.features.compute(read(path), table, names))
+                f"rows {number}": _within(
+                    contract, model.predict(self.features.compute(read(path), table, names))
+                )
                 for number, path in asked
             },
         )
@@ -157,6 +159,11 @@ class Side:
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
+
+
+def _within(contract: Any, value: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Kept within the target's range, as a predictor keeps its answers."""
+    return np.clip(value, float(contract.target.minimum), float(contract.target.maximum))
 
 
 def _save(path: str, arrays: Arrays) -> None:
