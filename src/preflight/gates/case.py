@@ -71,6 +71,23 @@ class Case:
         """Whether candidate and champion are the same model, byte by byte."""
         return self.rival is not None and self.rival.model_hash == self.candidate.model_hash
 
+    @cached_property
+    def changed(self) -> str:
+        """In words, how the recipe differs from the champion's: features, parameters of the model."""
+        if self.champion.root is None or self.rival is None:
+            return ""
+        before, now = (set(side.described["features"]) for side in (self.rival, self.candidate))
+        words = [f"without feature {name}" for name in sorted(before - now)]
+        words += [f"with feature {name}" for name in sorted(now - before)]
+        old, new = (
+            params.flat(raw.get("model", {}))
+            for raw in (params.read(self.champion.root / "params.yaml"), self.params)
+        )
+        for key in sorted(old | new):
+            if old.get(key) != new.get(key) and not isinstance(new.get(key), list):
+                words.append(f"model.{key} {old.get(key)} -> {new.get(key)}")
+        return ", ".join(words[:6])
+
     def part(self, name: str) -> pl.DataFrame:
         """One part of the candidate's split: train, calibrate or test."""
         return table.scan(self.root / SPLIT / f"{name}.parquet", self.contract).collect()

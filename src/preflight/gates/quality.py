@@ -118,7 +118,8 @@ def _no_worse(case: Case, ratios: dict[str, Estimate], now: Metric, then: Metric
             "on the same rows.",
             ratio.high <= limits[name],
             f"{name.upper()} {now[name]:.3f} against {then[name]:.3f}"
-            + (": unchanged" if case.unchanged else f", {ratio.value - 1:+.2%}"),
+            + (": unchanged" if case.unchanged else f", {ratio.value - 1:+.2%}")
+            + _cause(case, ratio.high <= limits[name]),
             measured=min(ratio.value, HUGE),
             limit=f"<= {limits[name]:g}",
             interval=(min(ratio.low, HUGE), min(ratio.high, HUGE)),
@@ -126,6 +127,10 @@ def _no_worse(case: Case, ratios: dict[str, Estimate], now: Metric, then: Metric
         )
         for name, ratio in ratios.items()
     ]
+
+
+def _cause(case: Case, held: bool) -> str:
+    return f"; {case.changed}" if case.changed and not held else ""
 
 
 def _floors(case: Case, now: Metric) -> list[Evidence]:

@@ -105,8 +105,10 @@ def pooled_deviation(values: Array, rows: NDArray[np.int64]) -> Array:
     own = values.var(axis=0, ddof=1)
     free = len(values) - 1
     usable = own > 0
-    if len(np.unique(rows[usable])) < 3:  # too few sizes for a line
-        usual = np.full(len(own), own.mean() if len(own) else 0.0)
+    if usable.sum() < 3:
+        return np.asarray(np.sqrt(own))
+    if len(np.unique(rows[usable])) < 2:  # a line needs two sizes
+        usual = np.full(len(own), own.mean())
     else:
         # E[log(chi2_k / k)] is about -1/k - 1/(3 k^2).
         logs = np.log(own[usable]) + 1 / free + 1 / (3 * free * free)
