@@ -158,14 +158,14 @@ FAULTS = (
         "miles to kilometres",
         "data",
         "data",
-        "trip_distance",
+        "trip_distance in 2021-03",
         newest('with_columns(pl.col("trip_distance") * 1.609344)'),
     ),
     Fault(
         "time shifted by five hours",
         "data",
         "data",
-        "pickup_at",
+        "pickup_at in 2021-03",
         newest(
             'with_columns(pl.col("lpep_pickup_datetime", "lpep_dropoff_datetime")'
             '.dt.offset_by("5h"))'
@@ -190,7 +190,7 @@ FAULTS = (
         "zone columns swapped",
         "data",
         "data",
-        "zone",
+        "_zone in 2021-",
         edit(
             TLC,
             ('"PULocationID": "pickup_zone"', '"PULocationID": "dropoff_zone"'),
@@ -225,7 +225,13 @@ FAULTS = (
         "the number of rows",
         canonical('drop_nulls("passenger_count")'),
     ),
-    Fault("most of the data lost", "data", "data", "volume: ", lay(data={"sample": 0.3})),
+    Fault(
+        "most of the data lost",
+        "data",
+        "data",
+        "times the champion's usual month",
+        lay(data={"sample": 0.3}),
+    ),
     Fault(
         "labels in seconds",
         "data",
@@ -237,7 +243,7 @@ FAULTS = (
         "long trips cut short",
         "data",
         "data",
-        "duration_minutes",
+        "duration_minutes in 2021-",
         canonical('with_columns(pl.col("duration_minutes").clip(upper_bound=30.0))'),
     ),
     Fault(
@@ -257,7 +263,7 @@ FAULTS = (
         "feature dropped",
         "features",
         "quality",
-        "RMSE",
+        "without feature trip_distance",
         edit("params.yaml", ("  - trip_distance\n", "")),
     ),
     Fault(
@@ -323,12 +329,14 @@ FAULTS = (
             ),
         ),
     ),
-    Fault("undertrained", "training", "quality", "RMSE", lay(model={"rounds": 12})),
+    Fault(
+        "undertrained", "training", "quality", "model.rounds 200 -> 12", lay(model={"rounds": 12})
+    ),
     Fault(
         "overfitted",
         "training",
         "quality",
-        "RMSE",
+        "model.num_leaves 127 -> 1500",
         lay(model={"num_leaves": 1500, "min_data_in_leaf": 1, "learning_rate": 0.3}),
     ),
     Fault(
@@ -396,7 +404,11 @@ FAULTS = (
         ),
     ),
     Fault(
-        "intervals too narrow", "training", "quality", "coverage", lay(calibrate={"coverage": 0.7})
+        "intervals too narrow",
+        "training",
+        "quality",
+        "coverage 0.7",
+        lay(calibrate={"coverage": 0.7}),
     ),
     Fault(
         "metric computed on training rows",

@@ -73,7 +73,7 @@ class Case:
 
     @cached_property
     def changed(self) -> str:
-        """In words, how the recipe differs from the champion's: features, parameters of the model."""
+        """In words, how features and parameters differ from the champion's."""
         if self.champion.root is None or self.rival is None:
             return ""
         before, now = (set(side.described["features"]) for side in (self.rival, self.candidate))
