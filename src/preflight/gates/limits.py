@@ -72,6 +72,7 @@ class Slices(Section):
     max_unjudged_rows: Annotated[int, Field(ge=1)]
     max_rmse_ratio: Ratio
     max_bias: Positive
+    max_bias_growth: Annotated[float, Field(ge=0)]
     min_coverage: Share
     fairness: tuple[str, ...]
     max_fairness_gap: Positive
