@@ -1,7 +1,6 @@
 """The champion is another commit, known from Git alone, and its artifacts are whole."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -11,8 +10,7 @@ from preflight import champion
 from preflight.champion import Champion
 from preflight.errors import Problem
 from preflight.release import Release
-
-PLACE = Path("deploy/overlays/production/release.yaml")
+from records import PLACE, record
 
 
 def step(root: Path, **files: str) -> str:
@@ -27,23 +25,8 @@ def step(root: Path, **files: str) -> str:
 
 def released(root: Path, of: str, verdict: str = "promoted") -> str:
     """Commit a release record of a commit."""
-    record: dict[str, Any] = {
-        "environment": "production",
-        "model": {"name": "taxi-duration", "version": "3", "hash": "1" * 64},
-        "commit": of,
-        "manifests": of,
-        "data": "2" * 64,
-        "evidence": "3" * 64,
-        "bento": "taxi:abc",
-        "image": f"sha256:{'4' * 64}",
-        "who": "ada",
-        "when": "2026-01-02T03:04:05+00:00",
-        "previous": None,
-        "approver": None,
-        "rollout": {"verdict": verdict, "at": None},
-    }
     (root / PLACE).parent.mkdir(parents=True, exist_ok=True)
-    (root / PLACE).write_text(yaml.safe_dump(record))
+    (root / PLACE).write_text(yaml.safe_dump(record(verdict, commit=of, manifests=of)))
     return step(root)
 
 

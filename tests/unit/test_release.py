@@ -11,33 +11,12 @@ from conftest import commit, git
 from preflight import release
 from preflight.errors import Problem
 from preflight.release import Release
-
-PLACE = "deploy/overlays/production/release.yaml"
-
-
-def plain(verdict: str = "promoted", **fields: Any) -> dict[str, Any]:
-    """A whole record as plain data."""
-    return {
-        "environment": "production",
-        "model": {"name": "taxi-duration", "version": "3", "hash": "1" * 64},
-        "commit": "a" * 40,
-        "manifests": "b" * 40,
-        "data": "2" * 64,
-        "evidence": "3" * 64,
-        "bento": "taxi:abc",
-        "image": f"sha256:{'4' * 64}",
-        "who": "ada",
-        "when": "2026-01-02T03:04:05+00:00",
-        "previous": None,
-        "approver": None,
-        "rollout": {"verdict": verdict, "at": None},
-        **fields,
-    }
+from records import PLACE, record
 
 
 def without(name: str) -> dict[str, Any]:
     """A record that lacks one field."""
-    return {key: value for key, value in plain().items() if key != name}
+    return {key: value for key, value in record().items() if key != name}
 
 
 def repository(root: Path, records: Sequence[dict[str, Any] | str | None]) -> Path:
@@ -57,7 +36,7 @@ def repository(root: Path, records: Sequence[dict[str, Any] | str | None]) -> Pa
 
 
 def test_a_record_is_read_as_it_was_written() -> None:
-    one = release.parse(yaml.safe_dump(plain()), PLACE)
+    one = release.parse(yaml.safe_dump(record()), PLACE)
     text = yaml.safe_dump(one.model_dump(mode="json"))
     assert release.parse(text, PLACE) == one
     assert one.rollout.verdict == "promoted"
@@ -86,7 +65,7 @@ def test_a_record_is_read_as_it_was_written() -> None:
 )
 def test_a_broken_field_is_named_with_its_file(fields: dict[str, Any], named: str) -> None:
     with pytest.raises(Problem) as caught:
-        release.parse(yaml.safe_dump(plain(**fields)), PLACE)
+        release.parse(yaml.safe_dump(record(**fields)), PLACE)
     assert caught.value.where == PLACE
     assert caught.value.found.startswith(f"{named}: ")
 
@@ -105,7 +84,7 @@ def test_what_is_no_record_is_told(text: str) -> None:
 
 def test_records_come_newest_first_and_a_deletion_is_passed_over(tmp_path: Path) -> None:
     root = repository(
-        tmp_path, [plain(who="ada"), plain(who="bob"), None, plain("pending", who="cy")]
+        tmp_path, [record(who="ada"), record(who="bob"), None, record("pending", who="cy")]
     )
     assert [each.who for each in release.history(root, "production", "HEAD")] == [
         "cy",
@@ -115,31 +94,31 @@ def test_records_come_newest_first_and_a_deletion_is_passed_over(tmp_path: Path)
 
 
 def test_records_are_those_of_a_commit_and_its_ancestors(tmp_path: Path) -> None:
-    root = repository(tmp_path, [plain(who="ada"), plain(who="bob")])
+    root = repository(tmp_path, [record(who="ada"), record(who="bob")])
     assert [each.who for each in release.history(root, "production", "HEAD~1")] == ["ada"]
     assert list(release.history(root, "staging", "HEAD")) == []
 
 
 def test_what_lies_in_the_tree_uncommitted_has_no_say(tmp_path: Path) -> None:
-    root = repository(tmp_path, [plain(who="ada")])
-    (root / PLACE).write_text(yaml.safe_dump(plain(who="eve")))
+    root = repository(tmp_path, [record(who="ada")])
+    (root / PLACE).write_text(yaml.safe_dump(record(who="eve")))
     assert [each.who for each in release.history(root, "production", "HEAD")] == ["ada"]
 
 
 def test_a_broken_record_is_named_with_its_commit(tmp_path: Path) -> None:
-    root = repository(tmp_path, [plain(), plain(commit="main")])
+    root = repository(tmp_path, [record(), record(commit="main")])
     broken = git(root, "rev-parse", "HEAD").strip()[:12]
     with pytest.raises(Problem, match=f"{PLACE} at {broken}: found commit: "):
         release.promoted(root, "production", "HEAD")
 
 
 def test_the_newest_promoted_record_counts(tmp_path: Path) -> None:
-    records = [plain(who="ada"), plain(who="bob"), plain("aborted"), plain("pending")]
+    records = [record(who="ada"), record(who="bob"), record("aborted"), record("pending")]
     found = release.promoted(repository(tmp_path, records), "production", "HEAD")
     assert found is not None
     assert found.who == "bob"
 
 
 def test_without_a_promoted_record_there_is_none(tmp_path: Path) -> None:
-    root = repository(tmp_path, [plain("aborted"), plain("pending")])
+    root = repository(tmp_path, [record("aborted"), record("pending")])
     assert release.promoted(root, "production", "HEAD") is None

@@ -1,18 +1,18 @@
 """Gate: the candidate's data against the contract, the newest month and the champion's data."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from preflight import params
 from preflight.contract import Column
 from preflight.evidence import Evidence, Findings, SliceFinding, Table, told
 from preflight.files import read_json
 from preflight.gates.case import Case
+from preflight.gates.side import Side
+from preflight.gates.slicing import counts
 from preflight.gates.statistics import kolmogorov_smirnov, total_variation
 from preflight.layout import SPLIT, VALID, VALIDATION
 
@@ -209,8 +209,8 @@ def _shares(case: Case) -> Evidence:
     assert case.champion.root is not None and case.rival is not None  # noqa: S101
     most = case.limits.data.max_slice_share
     theirs = pl.read_parquet(case.champion.root / SPLIT / "train.parquet")
-    ours = _slice_shares(case.candidate.slices(case.train))
-    then = _slice_shares(case.rival.slices(theirs))
+    ours = _slice_shares(case.candidate, case.train)
+    then = _slice_shares(case.rival, theirs)
     moved = {name: ours.get(name, 0.0) - then.get(name, 0.0) for name in ours | then}
     gone = [
         name for name, share in then.items() if share >= 0.001 and ours.get(name, 0.0) < share / 20
@@ -230,13 +230,8 @@ def _shares(case: Case) -> Evidence:
     )
 
 
-def _slice_shares(labels: Mapping[str, NDArray[np.str_]]) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for name, values in labels.items():
-        kinds, counts = np.unique(values, return_counts=True)
-        shares = zip(kinds.tolist(), (counts / len(values)).tolist(), strict=True)
-        found |= {f"{name}={kind}": share for kind, share in shares}
-    return found
+def _slice_shares(side: Side, rows: pl.DataFrame) -> dict[str, float]:
+    return {name: count / len(rows) for name, count in counts(side.slices(rows)).items()}
 
 
 def _counts(case: Case, theirs: dict[str, dict[str, Any]]) -> Table:

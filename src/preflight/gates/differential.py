@@ -210,20 +210,21 @@ def _by_slice(
         measured=float(moved.slices[first]),
         limit=f"<= {limits[first]:.2f} either way",
         n=int(slices.rows[first]),
-        slices=tuple(
-            SliceFinding(
-                name=slices.names[place],
-                n=int(slices.rows[place]),
-                measured=float(moved.slices[place]),
-                limit=f"<= {limits[place]:.2f}",
-                interval=(
-                    float(moved.slices[place] - 2 * moved.errors[place]),
-                    float(moved.slices[place] + 2 * moved.errors[place]),
-                ),
-                status="fail" if beyond[place] else "pass",
-            )
-            for place in shown
-        ),
+        slices=tuple(_finding(place, moved, limits, slices, beyond) for place in shown),
+    )
+
+
+def _finding(
+    place: int, moved: Movement, limits: Array, slices: Slices, beyond: NDArray[np.bool_]
+) -> SliceFinding:
+    middle, spread = float(moved.slices[place]), 2 * float(moved.errors[place])
+    return SliceFinding(
+        name=slices.names[place],
+        n=int(slices.rows[place]),
+        measured=middle,
+        limit=f"<= {limits[place]:.2f}",
+        interval=(middle - spread, middle + spread),
+        status="fail" if beyond[place] else "pass",
     )
 
 

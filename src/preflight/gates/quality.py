@@ -5,6 +5,7 @@ import numpy as np
 from preflight import metrics
 from preflight.evidence import Evidence, Findings, Headline, Table, told
 from preflight.files import read_json
+from preflight.gates import charts
 from preflight.gates.case import Case
 from preflight.gates.statistics import Estimate, paired_ratio
 from preflight.layout import METRICS
@@ -39,6 +40,7 @@ def judge(case: Case) -> Findings:
         ),
         headlines=_headlines(case, ratios, now, then),
         tables=(_table(now, then),),
+        charts=charts.all_of(case),
     )
 
 

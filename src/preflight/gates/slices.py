@@ -1,14 +1,12 @@
 """Gate: what holds overall holds in every slice that has enough rows."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from preflight.evidence import Evidence, Findings, SliceFinding, Status, Table, told
 from preflight.gates.case import Case
-from preflight.gates.slicing import Slices
+from preflight.gates.slicing import Slices, counts
 from preflight.gates.statistics import critical
 from preflight.layout import SPLIT
 
@@ -43,22 +41,13 @@ def _present(case: Case) -> Evidence:
         return told(GATE, "present", claim, True, "there is no champion")
     least = case.limits.slices.max_unjudged_rows
     tested = pl.read_parquet(case.champion.root / SPLIT / "test.parquet")
-    then, now = _counts(case.rival.slices(tested)), _counts(case.labels)
+    then, now = counts(case.rival.slices(tested)), counts(case.labels)
     judged = {name: rows for name, rows in then.items() if rows >= least}
     gone = [name for name in judged if now.get(name, 0) < least / 4]
     lost = ", ".join(f"{name} has {now.get(name, 0)} rows, had {then[name]}" for name in gone[:5])
     found = f"no rows to judge: {lost}" if gone else f"all {len(judged)} have rows"
     holds = None if gone else True
     return told(GATE, "present", claim, holds, found, measured=len(gone), limit="<= 0")
-
-
-def _counts(labels: Mapping[str, NDArray[np.str_]]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for name, values in labels.items():
-        kinds, counts = np.unique(values, return_counts=True)
-        pairs = zip(kinds.tolist(), counts.tolist(), strict=True)
-        found |= {f"{name}={kind}": count for kind, count in pairs}
-    return found
 
 
 def _line(

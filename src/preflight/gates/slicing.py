@@ -62,6 +62,17 @@ def _named(name: str, label: str) -> str:
     return ", ".join(f"{one}={value}" for one, value in parts)[:120]
 
 
+def counts(labels: Mapping[str, Labels]) -> dict[str, int]:
+    """Rows by slice, NAME=LABEL, whatever their number."""
+    found: dict[str, int] = {}
+    for name, values in labels.items():
+        kinds, rows = np.unique(values, return_counts=True)
+        found |= {
+            _named(name, kind): n for kind, n in zip(kinds.tolist(), rows.tolist(), strict=True)
+        }
+    return found
+
+
 def dimensions(
     contract: Contract, columns: Mapping[str, NDArray[Any]], labels: Mapping[str, Labels]
 ) -> dict[str, Labels]:

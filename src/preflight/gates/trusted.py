@@ -21,31 +21,35 @@ def gates(root: Path, only: Sequence[str]) -> Status:
 
     Evidence goes to reports/evidence. Raises Problem when they cannot be run at all.
     """
-    if unknown := sorted(set(only) - set(HERE)):
-        raise Problem("ONLY", unknown[0], f"some of {', '.join(HERE)}", "Mend the name.")
     lineage.require_committed(root)
     params.load(root / "params.yaml")
     commit = lineage.head(root)
     base, _ = champion.base_of(root, commit)
-    wanted = list(only or HERE)
-    if base is None:
-        _judge(root, root / "src", "this commit's own: it is the first", wanted)
-        return _verdict(root, commit, wanted)
-    same = (
-        run(root, "git", "diff", "--quiet", base, commit, "--", CODE, check=False).returncode == 0
-    )
-    known = wanted if same else _gates_of(root, base)
-    theirs = [name for name in wanted if name in known]
-    ours = [name for name in wanted if name not in known]
-    if theirs:
+    same = base is None or _same(root, base, commit)
+    theirs = [] if base is None else list(HERE) if same else _gates_of(root, base)
+    # A gate that the change took out is the base's still.
+    wanted = _chosen(only, [*theirs, *(name for name in HERE if name not in theirs)])
+    for name in wanted:
+        (root / EVIDENCE / f"{name}.json").unlink(missing_ok=True)
+    if base is not None and (names := [name for name in wanted if name in theirs]):
         code = root / "src" if same else _machinery(root, base)
-        _judge(root, code, f"gate code and limits of the merge base {base[:12]}", theirs)
-    if ours:
-        words = (
-            f"the merge base {base[:12]} has no gate code for {', '.join(ours)}: this change's own"
-        )
-        _judge(root, root / "src", words, ours)
+        _judge(root, code, f"gate code and limits of the merge base {base[:12]}", names)
+    if names := [name for name in wanted if name not in theirs]:
+        lacking = f"the merge base {str(base)[:12]} has no gate code for {', '.join(names)}"
+        words = f"{lacking}: this change's own" if base else "this commit's own: it is the first"
+        _judge(root, root / "src", words, names)
     return _verdict(root, commit, wanted)
+
+
+def _same(root: Path, base: str, commit: str) -> bool:
+    command = ("git", "diff", "--quiet", base, commit, "--", CODE)
+    return run(root, *command, check=False).returncode == 0
+
+
+def _chosen(only: Sequence[str], known: list[str]) -> list[str]:
+    if unknown := sorted(set(only) - set(known)):
+        raise Problem("ONLY", unknown[0], f"some of {', '.join(known)}", "Mend the name.")
+    return [name for name in known if not only or name in only]
 
 
 def _verdict(root: Path, commit: str, wanted: Sequence[str]) -> Status:
