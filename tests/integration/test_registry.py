@@ -175,7 +175,7 @@ def test_a_frozen_stage_is_refused(checkout: Path) -> None:
 
 def limited(root: Path, **limits: float) -> None:
     """Commit other limits for the evaluation."""
-    change_params(root, evaluate={"limits": limits})
+    change_params(root, gates={"quality": limits})
     commit(root, "Other limits")
 
 
