@@ -132,6 +132,12 @@ class Part(Findings):
     commit: Commit
     seconds: Annotated[FiniteFloat, Field(ge=0)]
 
+    @classmethod
+    def of(cls, findings: Findings, gate: str, commit: str, seconds: float = 0.0) -> "Part":
+        """What a gate found on a commit."""
+        plain = {name: getattr(findings, name) for name in Findings.model_fields}
+        return cls(gate=gate, commit=commit, seconds=round(seconds, 2), **plain)
+
     @property
     def status(self) -> Status:
         """fail before no-data before pass."""

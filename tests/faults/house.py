@@ -164,14 +164,7 @@ def judge(
         found["pipeline"] = pipeline.failed(problem, champion=False)
     else:
         found |= _gates(house, root, gates, base, commit)
-    return {
-        gate: Part(gate=gate, commit=commit, seconds=0.0, **_plain(findings))
-        for gate, findings in found.items()
-    }
-
-
-def _plain(findings: Findings) -> dict[str, Any]:
-    return {name: getattr(findings, name) for name in Findings.model_fields}
+    return {gate: Part.of(findings, gate, commit) for gate, findings in found.items()}
 
 
 def _policy(house: Path, root: Path, base: str, commit: str) -> Findings:

@@ -112,8 +112,7 @@ def _pipeline(home: Path, root: Path) -> Part:
     """The gate that asks DVC, with the champion resolved as `make gates` does."""
     commit = lineage.head(root)
     findings = judged("pipeline", lambda: _asked(home, root, commit))
-    plain = {name: getattr(findings, name) for name in evidence.Findings.model_fields}
-    return Part(gate="pipeline", commit=commit, seconds=0.0, **plain)
+    return Part.of(findings, "pipeline", commit)
 
 
 def _asked(home: Path, root: Path, commit: str) -> evidence.Findings:

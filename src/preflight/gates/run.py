@@ -83,8 +83,7 @@ class Run:
         seconds = time.monotonic() - start
         if notices := self._notices(gate):
             findings = findings.model_copy(update={"notices": (*findings.notices, *notices)})
-        plain = {name: getattr(findings, name) for name in Findings.model_fields}
-        self._keep(Part(gate=gate, commit=self.commit, seconds=round(seconds, 2), **plain))
+        self._keep(Part.of(findings, gate, self.commit, seconds))
 
     def _notices(self, gate: str) -> list[Notice]:
         borrowed = [key for key in self.borrowed if key.split(".")[1] == gate]

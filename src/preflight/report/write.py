@@ -52,8 +52,7 @@ def coverage(root: Path) -> None:
     commit = lineage.head(root)
     base, _ = champion.base_of(root, commit)
     findings = coverage(root, root / COVERAGE, base, commit)
-    plain = {name: getattr(findings, name) for name in evidence.Findings.model_fields}
-    part = Part(gate="coverage", commit=commit, seconds=0.0, **plain)
+    part = Part.of(findings, "coverage", commit)
     evidence.write(root / EVIDENCE, part)
     for line in part.evidence:
         log.info("coverage: %s: %s", line.check, line.found)
