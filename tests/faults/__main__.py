@@ -33,7 +33,11 @@ def main(part: str | None, write: bool, names: tuple[str, ...]) -> None:
     """Run the study; exit 1 when a fault got through or too many honest changes were stopped."""
     os.environ.update(workspace.QUIET)
     start = time.monotonic()
-    faults, honest = _chosen(part, names)
+    faults, honest = chosen(part, names)
+    if part:
+        click.echo(f"faults: a part chosen by commit {part[:12]}:", err=True)
+        for name in [*(each.name for each in faults), *(each.name for each in honest)]:
+            click.echo(f"  {name}", err=True)
     click.echo(f"faults: {len(faults)} planted, {len(honest)} honest changes", err=True)
     with TemporaryDirectory(prefix="preflight-faults-") as folder:
         place = Path(folder).resolve()
@@ -48,7 +52,8 @@ def main(part: str | None, write: bool, names: tuple[str, ...]) -> None:
     sys.exit(0 if said.green else 1)
 
 
-def _chosen(part: str | None, names: Sequence[str]) -> tuple[list[Fault], list[Honest]]:
+def chosen(part: str | None, names: Sequence[str]) -> tuple[list[Fault], list[Honest]]:
+    """The faults and honest changes of a run: all, those named, or a commit's part."""
     if names:
         known = {each.name: each for each in FAULTS}
         others = {each.name: each for each in generated()}
@@ -59,9 +64,6 @@ def _chosen(part: str | None, names: Sequence[str]) -> tuple[list[Fault], list[H
         return list(FAULTS), generated()
     faults = sorted(FAULTS, key=lambda each: _hash(part, each.name))[:FAULT_PART]
     honest = sorted(generated(), key=lambda each: _hash(part, each.name))[:HONEST_PART]
-    click.echo(f"faults: a part chosen by commit {part[:12]}:", err=True)
-    for name in [*(each.name for each in faults), *(each.name for each in honest)]:
-        click.echo(f"  {name}", err=True)
     return faults, honest
 
 

@@ -1,0 +1,109 @@
+"""The fault catalogue is whole: its changes fit this tree, and every gate has one."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from conftest import ROOT, git
+from faults import house
+from faults.__main__ import chosen
+from faults.catalogue import FAULTS, Fault
+from faults.honest import Honest, generated
+from faults.study import Outcome, Power, Study
+from preflight import params
+from preflight.gates import CODE_SUITES, REQUIRED
+
+HONEST = generated()
+# The others only set parameters.
+EDITS = [*FAULTS, *(each for each in HONEST if each.kind not in ("seeds", "parameters", "months"))]
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """This tree's files under the study's profile, without a pipeline's run."""
+    place = tmp_path_factory.mktemp("tree")
+    for name in git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard").splitlines():
+        if (ROOT / name).is_file():
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, place / name)
+    merged = params.merged(ROOT / "params.yaml", house.PROFILE)
+    (place / "params.yaml").write_text(yaml.safe_dump(merged, sort_keys=False))
+    for month in ("2021-01", "2021-02", "2021-03"):
+        (place / f"data/raw/{month}.parquet").touch()
+    (place / "models/packaged").mkdir(parents=True)
+    (place / ".git/info").mkdir(parents=True)
+    return place
+
+
+@pytest.mark.parametrize("each", EDITS, ids=lambda each: each.name)
+def test_a_change_fits_this_tree(each: Fault | Honest, tree: Path, tmp_path: Path) -> None:
+    """An edit that no longer finds its text would plant nothing."""
+    root = tmp_path / "root"
+    shutil.copytree(tree, root, copy_function=lambda a, b: Path(b).hardlink_to(a))
+    before = {path: path.stat().st_ino for path in root.rglob("*") if path.is_file()}
+    each.change(root)
+    after = {path: path.stat().st_ino for path in root.rglob("*") if path.is_file()}
+    assert before != after
+    assert all(path.stat().st_nlink == 1 for path in after if before.get(path) != after[path])
+
+
+def test_every_gate_has_a_fault_that_it_must_catch() -> None:
+    assert {fault.gate for fault in FAULTS} == set(REQUIRED) - set(CODE_SUITES)
+
+
+def test_there_are_enough_of_both_and_names_are_told_apart() -> None:
+    assert len(FAULTS) >= 36
+    assert len(HONEST) >= 150
+    names = [each.name for each in FAULTS] + [each.name for each in HONEST]
+    assert len(set(names)) == len(names)
+    assert sum(each.thorough for each in HONEST) == 10
+    assert [each.name for each in generated()] == [each.name for each in HONEST]
+
+
+def test_the_docs_list_every_fault_with_its_gate_and_its_words() -> None:
+    text = (ROOT / "docs/gates.md").read_text()
+    for fault in FAULTS:
+        row = f"| {fault.name} | {fault.kind} | {fault.gate} | {fault.words} |"
+        assert row in text, f"{fault.name}: run `make faults ARGS=--write`"
+
+
+def part(commit: str) -> tuple[list[str], list[str]]:
+    """Names of the faults and honest changes that a commit's hash chooses."""
+    faults, honest = chosen(commit, ())
+    return [each.name for each in faults], [each.name for each in honest]
+
+
+def test_a_commits_part_is_small_always_the_same_and_another_one_for_another_commit() -> None:
+    assert [len(names) for names in part("a" * 40)] == [8, 6]
+    assert part("a" * 40) == part("a" * 40)
+    assert part("a" * 40) != part("b" * 40)
+
+
+def outcome(name: str, *, right: bool, gate: str = "") -> Outcome:
+    """What became of one trial."""
+    return Outcome(name, "data", gate, "words", (), "said", right, 1.0)
+
+
+def test_a_study_is_green_only_when_every_fault_is_caught() -> None:
+    caught, missed = outcome("a", right=True, gate="data"), outcome("b", right=False, gate="data")
+    assert Study((caught,), None, 1.0).green
+    assert not Study((caught, missed), None, 1.0).green
+    assert "GOT THROUGH" not in Study((caught,), None, 1.0).text()
+    assert "GOT THROUGH" in Study((caught, missed), None, 1.0).text()
+    assert Study((caught, missed), None, 1.0).text().endswith("1 passed, 1 failed")
+
+
+@pytest.mark.parametrize(("stopped", "green"), [(0, True), (2, True), (3, False)])
+def test_a_study_lets_two_honest_changes_in_150_be_stopped(stopped: int, green: bool) -> None:
+    trials = [outcome(f"{number}", right=number >= stopped) for number in range(150)]
+    assert Study(tuple(trials), None, 1.0).green == green
+
+
+@pytest.mark.parametrize(
+    ("named", "flagged", "green"), [(0.96, 0.0, True), (0.9, 0.0, False), (0.96, 0.1, False)]
+)
+def test_a_study_wants_power_and_quiet(named: float, flagged: float, green: bool) -> None:
+    done = outcome("a", right=True, gate="data")
+    assert Study((done,), Power(100, named, 30, flagged), 1.0).green == green
