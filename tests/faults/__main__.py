@@ -23,6 +23,7 @@ from preflight import workspace
 
 JOBS = 2
 FAULT_PART, HONEST_PART = 8, 6
+EVERY = 20
 
 
 @click.command()
@@ -81,6 +82,8 @@ def _all(place: Path, faults: list[Fault], honest: list[Honest]) -> list[study.O
         for done in tqdm(as_completed(waiting), total=len(waiting), disable=None, unit="trial"):
             outcome = done.result()
             outcomes.append(outcome)
+            if not sys.stderr.isatty() and len(outcomes) % EVERY == 0:  # a log shows no bar
+                click.echo(f"faults: {len(outcomes)} of {len(waiting)}", err=True)
             if not outcome.right:
                 tqdm.write(f"  {outcome.name}: {outcome.said}", file=sys.stderr)
     return sorted(outcomes, key=lambda each: order[each.name])
