@@ -56,6 +56,13 @@ def base_of(root: Path, commit: str) -> tuple[str | None, Kind]:
             return found, "merge base"
         if told.returncode == 0:
             break
+    else:
+        raise Problem(
+            "the Git history",
+            "no branch main, here or at origin",
+            "main, from which a change starts",
+            "Run `git fetch origin main:refs/remotes/origin/main`.",
+        )
     parent = run(root, "git", "rev-parse", "--verify", "--quiet", f"{commit}^1", check=False)
     if parent.returncode == 0:
         return parent.stdout.strip(), "first parent"

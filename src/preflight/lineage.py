@@ -1,6 +1,7 @@
 """The way back: from a tree to the commit, data, parameters and model that it stands for."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ def differences(root: Path) -> list[str]:
     intervals, flags, baseline) within 1e-6 of the committed ones. A model's bytes may differ,
     as between processors.
     """
-    return status(root) or _moved_answers(root)
+    return status(root) or moved(root, lambda rows: reference.answers(_model(root), rows))
 
 
 def status(root: Path) -> list[str]:
@@ -81,12 +82,18 @@ def _frozen(root: Path) -> list[str]:
     return [f"{name}: frozen in dvc.yaml" for name, body in bodies.items() if body.get("frozen")]
 
 
-def _moved_answers(root: Path) -> list[str]:
-    model = Predictor(root / PACKAGED)
-    if sha256(root / PACKAGED / BUNDLED) != sha256(root / LOOKUP):
+def _model(root: Path) -> Predictor:
+    return Predictor(root / PACKAGED)
+
+
+def moved(root: Path, answers: Callable[[int], dict[str, list[Any]]]) -> list[str]:
+    """How the model's answers to so many reference requests differ from the committed ones."""
+    if not (root / PACKAGED / BUNDLED).is_file() or sha256(root / PACKAGED / BUNDLED) != sha256(
+        root / LOOKUP
+    ):
         return [f"{PACKAGED / BUNDLED}: another lookup than {LOOKUP}"]
     committed = json.loads(run(root, "git", "show", f"HEAD:{REFERENCE}").stdout)
-    name, worst = reference.furthest(reference.answers(model, committed.pop("rows")), committed)
+    name, worst = reference.furthest(answers(committed.pop("rows")), committed)
     if worst <= reference.TOLERANCE:
         return []
     return [f"reference answers: {name} moved by up to {worst:.3g} from {REFERENCE}"]

@@ -109,7 +109,7 @@ def test_code_that_raises_is_a_problem_that_names_side_and_question(
     ):
         broken.predict(rows)
     assert caught.value.where == "the champion"
-    assert caught.value.found == "ValueError: broken"
+    assert caught.value.found.startswith("ValueError at features.py, line")
     assert caught.value.expected == "an answer to `predict`"
 
 
@@ -118,7 +118,7 @@ def test_a_side_goes_on_after_a_question_that_it_could_not_answer(
 ) -> None:
     once = "    if len(columns['pickup_at']) == 3:\n        raise ValueError('three')\n"
     with Side(edited(checkout, COMPUTE, once + COMPUTE), "candidate") as found:
-        with pytest.raises(Problem, match="three"):
+        with pytest.raises(Problem, match=r"ValueError at features\.py"):
             found.predict(rows[:3])
         assert len(found.predict(rows[:4])["value"]) == 4
 
@@ -161,7 +161,7 @@ def test_a_side_that_cannot_start_says_why(checkout: Path, tmp_path: Path) -> No
 def test_a_folder_without_parameters_is_a_problem(tmp_path: Path) -> None:
     with (
         Side(tmp_path, "champion") as found,
-        pytest.raises(Problem, match=r"the champion: found Problem: params\.yaml: found no file"),
+        pytest.raises(Problem, match=r"the champion: found params\.yaml: found no file"),
     ):
         assert found.described
 

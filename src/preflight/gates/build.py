@@ -1,5 +1,7 @@
 """Gate: the same recipe gives the same bytes, within the champion's size, with linear features."""
 
+import re
+
 from preflight.evidence import Evidence, Findings, told
 from preflight.gates.case import Case
 from preflight.layout import LOOKUP, SPLIT
@@ -54,7 +56,7 @@ def _sizes(case: Case) -> list[Evidence]:
     ]
     before = theirs.get("complexity", {})
     pairs += [
-        (name, f"number of {name}", count, before.get(name), limits.max_trees_ratio)
+        (_check(name), f"number of {name}", count, before.get(name), limits.max_trees_ratio)
         for name, count in ours["complexity"].items()
     ]
     return [_ratio(*pair) for pair in pairs]
@@ -96,3 +98,8 @@ def _growth(case: Case) -> list[Evidence]:
             )
         )
     return lines
+
+
+def _check(name: str) -> str:
+    """A count's name as the name of a check."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:41] or "count"

@@ -1,5 +1,6 @@
 """Gate: the candidate is what its commit says, and the champion is another commit."""
 
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ CHAMPION = "The champion is known, is another commit, and its artifacts are whol
 
 def judge(case: Case) -> Findings:
     """Both sides are current; what differs between them."""
-    differences = lineage.differences(case.root)
+    differences = lineage.status(case.root) or lineage.moved(case.root, case.candidate.reference)
     found = "; ".join(differences[:3]) or f"current with dvc.lock at {case.commit[:12]}"
     remedy = " (run `make repro` and commit dvc.lock)" if differences else ""
     return Findings(
@@ -37,8 +38,9 @@ def failed(problem: Problem, *, champion: bool) -> Findings:
 
 
 def _champion(case: Case) -> str:
-    same = "; the model is unchanged, byte by byte" if case.unchanged else ""
-    return f"{case.champion}{same}"
+    model = f"; model {case.rival.model_hash[:12]}" if case.rival else ""
+    same = ", unchanged byte by byte" if case.unchanged else ""
+    return f"{case.champion}{model}{same}"
 
 
 def tables(case: Case) -> tuple[Table, ...]:
@@ -106,4 +108,6 @@ def _features(case: Case) -> list[Table]:
 def evidence_of_crash(gate: str, error: Exception) -> Evidence:
     """What is said of a gate that did not come to its end."""
     claim = f"The gate {gate} came to its end."
-    return told(gate, "ran", claim, False, f"it crashed: {type(error).__name__}: {error}"[:500])
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(last.filename).name}, line {last.lineno}"
+    return told(gate, "ran", claim, False, f"it crashed: {type(error).__name__} at {place}")

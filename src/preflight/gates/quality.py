@@ -57,7 +57,7 @@ def _finite(case: Case, rows: Scored) -> Evidence:
         columns = {
             column.name: np.unique(case.columns[column.name][odd])
             for column in case.contract.known
-            if column.kind == "integer"
+            if column.kind == "integer" and not column.sensitive
         }
         alone = [
             f"{name}={found[0]}" for name, found in (columns | labels).items() if len(found) == 1

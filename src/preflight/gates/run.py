@@ -21,7 +21,6 @@ from preflight.gates.case import Case
 from preflight.gates.limits import Gates
 from preflight.gates.side import Side
 from preflight.layout import EVIDENCE, STATE
-from preflight.restore import restore
 from preflight.workspace import environment, run
 
 log = logging.getLogger("preflight")
@@ -47,18 +46,22 @@ class Run:
                 self._one("policy", self._policy)
             if set(wanted) - {"policy"}:
                 self._model(wanted, stack)
+        for part in self.parts:  # a test that ran meanwhile may have written there
+            evidence.write(self.root / EVIDENCE, part)
         return self.parts
 
     def _model(self, wanted: list[str], stack: ExitStack) -> None:
         """What needs the candidate's model; without one all of it is no-data."""
         try:
-            restore(self.root)
+            restored(self.root)
         except Problem as problem:
             self._missing(wanted, pipeline.failed(problem, champion=False), "no candidate model")
             return
         for name in MODEL_SUITES:
             if name in wanted:
                 self._suite(name)
+        if not set(wanted) & {"pipeline", *GATES}:
+            return
         try:
             rival = champion.bring(self.root, champion.resolve(self.root, self.commit))
         except Problem as problem:
@@ -132,6 +135,14 @@ class Run:
         show(part)
 
 
+def restored(root: Path) -> None:
+    """Bring the candidate's data and model by its own code; raises Problem.
+
+    The judge imports nothing of the candidate.
+    """
+    run(root, "preflight", "restore")
+
+
 def judged(gate: str, judge: Callable[[], Findings]) -> Findings:
     """A gate's findings; what it raises becomes evidence as well."""
     try:
@@ -190,7 +201,8 @@ def contracts_of(root: Path, base: str, head: str) -> tuple[dict[str, Any], dict
 def contract_of(root: Path, commit: str) -> dict[str, Any] | None:
     """A commit's contract as plain data, by its own code; None where it has none."""
     done = run(source(root, commit), "python", "-c", CONTRACT, check=False)
-    return dict(json.loads(done.stdout)) if done.returncode == 0 else None
+    # What the project's code prints comes before.
+    return dict(json.loads(done.stdout.splitlines()[-1])) if done.returncode == 0 else None
 
 
 def source(root: Path, commit: str) -> Path:
@@ -199,8 +211,9 @@ def source(root: Path, commit: str) -> Path:
     if not place.is_dir():
         partial = place.with_name(f".{place.name}.partial")
         partial.mkdir(parents=True, exist_ok=True)
+        listed = run(root, "git", "ls-tree", "--name-only", commit, "src", "params.yaml").stdout
         archive = subprocess.run(
-            ["git", "archive", commit, "src", "params.yaml"],
+            ["git", "archive", commit, *listed.split()],
             cwd=root,
             capture_output=True,
             check=True,

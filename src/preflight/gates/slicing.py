@@ -81,6 +81,8 @@ def dimensions(
     for one, other in combinations(labels, 2):
         found[f"{one}{PAIR}{other}"] = np.char.add(np.char.add(labels[one], PAIR), labels[other])
     for column in contract.known:
+        if column.sensitive:
+            continue
         values = columns[column.name]
         if column.kind == "time":
             found |= _times(column.name, values)

@@ -8,12 +8,14 @@ from pathlib import Path
 from preflight import champion, evidence, lineage, params
 from preflight.errors import Problem
 from preflight.evidence import Status, worst
+from preflight.gates import limits
 from preflight.gates.run import HERE, source
 from preflight.layout import EVIDENCE
 from preflight.workspace import environment, run
 
 log = logging.getLogger("preflight")
 CODE = "src/preflight"
+STATUS: dict[int, Status] = {0: "pass", 1: "fail", 2: "no-data"}
 
 
 def gates(root: Path, only: Sequence[str]) -> Status:
@@ -22,39 +24,53 @@ def gates(root: Path, only: Sequence[str]) -> Status:
     Evidence goes to reports/evidence. Raises Problem when they cannot be run at all.
     """
     lineage.require_committed(root)
-    params.load(root / "params.yaml")
+    refuse_tracked_state(root)
     commit = lineage.head(root)
+    _require_parameters(root, commit)
     base, _ = champion.base_of(root, commit)
-    same = base is None or _same(root, base, commit)
-    theirs = [] if base is None else list(HERE) if same else _gates_of(root, base)
+    theirs = [] if base is None else _gates_of(root, base)
     # A gate that the change took out is the base's still.
     wanted = _chosen(only, [*theirs, *(name for name in HERE if name not in theirs)])
     for name in wanted:
         (root / EVIDENCE / f"{name}.json").unlink(missing_ok=True)
+    verdicts: list[Status] = []
     if base is not None and (names := [name for name in wanted if name in theirs]):
-        code = root / "src" if same else _machinery(root, base)
-        _judge(root, code, f"gate code and limits of the merge base {base[:12]}", names)
+        words = f"gate code and limits of the merge base {base[:12]}"
+        verdicts.append(_judge(root, base, words, names))
     if names := [name for name in wanted if name not in theirs]:
         lacking = f"the merge base {str(base)[:12]} has no gate code for {', '.join(names)}"
         words = f"{lacking}: this change's own" if base else "this commit's own: it is the first"
-        _judge(root, root / "src", words, names)
-    return _verdict(root, commit, wanted)
+        verdicts.append(_judge(root, commit, words, names))
+    return worst(verdicts)
 
 
-def _same(root: Path, base: str, commit: str) -> bool:
-    command = ("git", "diff", "--quiet", base, commit, "--", CODE)
-    return run(root, *command, check=False).returncode == 0
+def refuse_tracked_state(root: Path) -> None:
+    """Refuse a commit that brings what only this machine may make: caches, evidence, tools."""
+    places = (".preflight", "reports", ".venv", ".venv-serve")
+    if tracked := run(root, "git", "ls-files", "--", *places).stdout.splitlines():
+        raise Problem(
+            tracked[0],
+            "a file of Git",
+            "nothing of Git below .preflight, reports and .venv",
+            "Take it out with `git rm --cached`; a champion or a verdict could be forged there.",
+        )
+
+
+def _require_parameters(root: Path, commit: str) -> None:
+    """Refuse parameters that cannot be read, and leave evidence that says why."""
+    try:
+        params.load(root / "params.yaml")
+        limits.load(root / "params.yaml")
+    except Problem as problem:
+        for name in HERE:
+            evidence.write(root / EVIDENCE, evidence.absent(name, commit, str(problem)))
+        raise
 
 
 def _chosen(only: Sequence[str], known: list[str]) -> list[str]:
     if unknown := sorted(set(only) - set(known)):
         raise Problem("ONLY", unknown[0], f"some of {', '.join(known)}", "Mend the name.")
     return [name for name in known if not only or name in only]
-
-
-def _verdict(root: Path, commit: str, wanted: Sequence[str]) -> Status:
-    parts = evidence.collect(root / EVIDENCE, commit, wanted)
-    return worst(part.status for part in parts if part.gate in wanted)
 
 
 def _machinery(root: Path, commit: str) -> Path:
@@ -68,25 +84,26 @@ def _machinery(root: Path, commit: str) -> Path:
     return alone
 
 
+def _python(root: Path, commit: str, *words: str) -> tuple[list[str], dict[str, str]]:
+    """A command of a commit's gates, and variables: no module of the checkout can stand in."""
+    variables = environment(root) | {"PYTHONPATH": str(_machinery(root, commit))}
+    return ["python", "-P", "-m", "preflight.gates", *words], variables
+
+
 def _gates_of(root: Path, commit: str) -> list[str]:
     """The names of the gates that a commit's code has; none where it has no gates."""
-    variables = environment(root) | {"PYTHONPATH": str(_machinery(root, commit))}
+    if run(root, "git", "cat-file", "-e", f"{commit}:{CODE}/gates", check=False).returncode:
+        return []
+    command, variables = _python(root, commit, "--list")
     done = subprocess.run(
-        ["python", "-m", "preflight.gates", "--list"],
-        cwd=root,
-        env=variables,
-        capture_output=True,
-        text=True,
-        check=False,
+        command, cwd=root, env=variables, capture_output=True, text=True, check=False
     )
     return done.stdout.split() if done.returncode == 0 else []
 
 
-def _judge(root: Path, code: Path, guards: str, names: list[str]) -> None:
-    variables = environment(root) | {"PYTHONPATH": f"{code}:{root / 'src'}"}
-    command = ["python", "-m", "preflight.gates", str(root), guards, *names]
-    done = subprocess.run(command, cwd=root, env=variables, check=False)
-    if done.returncode:
-        raise Problem(
-            "the gates", f"exit status {done.returncode}", "0", "See what they say above."
-        )
+def _judge(root: Path, commit: str, guards: str, names: list[str]) -> Status:
+    command, variables = _python(root, commit, str(root), guards, *names)
+    code = subprocess.run(command, cwd=root, env=variables, check=False).returncode
+    if code not in STATUS:
+        raise Problem("the gates", f"exit status {code}", "0, 1 or 2", "See what they say above.")
+    return STATUS[code]

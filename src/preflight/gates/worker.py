@@ -2,7 +2,8 @@
 
 Candidate and champion may differ in features, model and contract, so each answers in a process
 of its own, with its own code. Questions and answers are JSON lines, arrays are .npz files.
-This module reaches only what every version of the machinery has: the seam and the predictor.
+The judge's copy of it runs on both sides, so it reaches only what every version of the machinery
+has and must keep: the seam, the predictor, the decoder of requests.
 """
 
 import json
@@ -10,8 +11,10 @@ import os
 import resource
 import sys
 import time
+import traceback
 import tracemalloc
 from collections.abc import Callable
+from contextlib import chdir
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +26,7 @@ from numpy.typing import NDArray
 
 from preflight import params as parameters
 from preflight import project as seam
+from preflight.errors import Problem
 from preflight.predictor import Predictor
 
 Arrays = dict[str, NDArray[Any]]
@@ -38,6 +42,11 @@ class Side:
         self.project = self.params.project
         self.features = seam.features(self.project)
         self._model: Predictor | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column that the contract names."""
+        return seam.contract(self.project).names
 
     @property
     def model(self) -> Predictor:
@@ -115,7 +124,10 @@ class Side:
         target = columns[contract.target.name]
         columns = {name: columns[name] for name in known}
         matrix = self.features.compute(columns, table, names)
-        model = module.fit(matrix, columns, target, self.features.categorical(names), chosen)
+        codes = self.features.categorical(names)
+        # Away from the checkout, a recipe finds no other rows than those it is given.
+        with TemporaryDirectory() as elsewhere, chdir(elsewhere):
+            model = module.fit(matrix, columns, target, codes, chosen)
         with TemporaryDirectory() as folder:
             model.save(Path(folder))
             files = hashes(Path(folder))
@@ -130,6 +142,12 @@ class Side:
             },
         )
         return {"files": files}
+
+    def reference(self, rows: int) -> dict[str, Any]:
+        """The answers to the reference requests that Git keeps."""
+        from preflight import reference
+
+        return reference.answers(self.model, rows)
 
     def growth(self, rows: str, count: int) -> dict[str, Any]:
         """Processor seconds and peak bytes of the features of `count` and of 4 x `count` rows."""
@@ -194,9 +212,19 @@ def main() -> None:
             side = side or Side()
             answer = _ask(getattr(side, question.pop("ask")), question)
         except Exception as error:  # whatever the side's code raises is an answer
-            answer = {"error": f"{type(error).__name__}: {error}"[:500]}
+            answer = {"error": _said(error, side)}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
+
+
+def _said(error: Exception, side: Side | None) -> str:
+    """Our own words, or an exception's type and place: its text may hold a person's data."""
+    if isinstance(error, Problem):
+        return str(error)[:500]
+    if isinstance(error, KeyError) and side and error.args[0] in side.columns:
+        return f"KeyError: {error.args[0]!r}, which a caller does not know"
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {Path(last.filename).name}, line {last.lineno}"
 
 
 def _ask(method: Callable[..., dict[str, Any]], words: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,8 @@ LISTS = "src/preflight/gates/__init__.py"
 TUPLES = ("GATES", "SUITES", "MODEL_SUITES", "CODE_SUITES", "REQUIRED")
 MODULES = r"src/preflight/gates/.*\.py|src/preflight/stages/validate\.py"
 MACHINERY = (
-    r"(?:src/preflight|\.github|\.ci|tests/faults|requirements)/.*|tests/conftest\.py|Makefile"
+    r"(?:src/preflight|\.github|\.ci|tests/faults|requirements)/.*|Makefile"
+    r"|(?:.*/)?(?:conftest|sitecustomize|usercustomize)\.py"
     r"|pyproject\.toml|dvc\.yaml|bentofile\.yaml|\.pre-commit-config\.yaml"
 )
 
