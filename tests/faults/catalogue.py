@@ -219,6 +219,13 @@ FAULTS = (
         newest('filter(pl.col("lpep_pickup_datetime").dt.hour() >= 6)'),
     ),
     Fault(
+        "distances paired with other trips",
+        "data",
+        "data",
+        "of the rows differ; ",
+        canonical('with_columns(pl.col("trip_distance").reverse())'),
+    ),
+    Fault(
         "rows with a missing value dropped",
         "data",
         "data",
@@ -401,6 +408,43 @@ FAULTS = (
             SPLIT,
             ("for month in months[:-testing]", "for month in months"),
             ("    _check_order(contract.time.name, params)\n\n\ndef", "\n\ndef"),
+        ),
+    ),
+    Fault(
+        "labels rounded in the split",
+        "training",
+        "data",
+        "duration_minutes in the parts moved by",
+        edit(
+            SPLIT,
+            (
+                "    late = pl.col(contract.time.name) >=",
+                "    fitted = fitted.with_columns(pl.col(contract.target.name).floor())\n"
+                "    late = pl.col(contract.time.name) >=",
+            ),
+        ),
+    ),
+    Fault(
+        "intervals calibrated on test rows",
+        "training",
+        "build",
+        "other intervals than these rows give",
+        edit(
+            "src/preflight/stages/calibrate.py",
+            ('SPLIT / "calibrate.parquet"', 'SPLIT / "test.parquet"'),
+        ),
+    ),
+    Fault(
+        "recipe that reads the test rows",
+        "training",
+        "build",
+        "FileNotFoundError",
+        edit(
+            MODEL,
+            (
+                "    lightgbm = _lightgbm()\n",
+                "    lightgbm = _lightgbm()\n    open('data/split/test.parquet').close()\n",
+            ),
         ),
     ),
     Fault(

@@ -38,7 +38,7 @@ def test_one_more_month_of_the_same_kind_is_green(tmp_path: Path) -> None:
 
 def test_the_first_model_has_no_champions_data_to_fall_behind(tmp_path: Path) -> None:
     found = data.judge(case(tmp_path, first=True))
-    assert [(each.check, each.status) for each in found.evidence] == [("first", "pass")]
+    assert [each.status for each in found.evidence] == ["pass", "pass"]
     assert "2021-01, 2021-02, 2021-03" in found.evidence[0].found
 
 
@@ -131,3 +131,25 @@ def test_months_are_counted_on_both_sides(tmp_path: Path) -> None:
     found = data.judge(case(tmp_path, theirs=months(*MONTHS[1:], NEXT)))
     assert found.tables[0].rows[0] == ("2021-01", None, 4_000, 0)
     assert found.tables[0].rows[-1] == (NEXT, 4_000, None, 0)
+
+
+def test_a_split_that_changes_a_row_is_red(tmp_path: Path) -> None:
+    judged = case(tmp_path)
+    path = judged.root / "data/split/train.parquet"
+    rows = pl.read_parquet(path)
+    doubled = pl.concat([rows, rows.head(200)])
+    path.unlink()
+    doubled.write_parquet(path)
+    found = data.judge(judged)
+    assert "whole-split" in stopped(found)
+    assert "the number of rows in the parts moved by" in line(found, "whole-split").found
+
+
+def test_values_paired_otherwise_are_red_though_no_column_alone_tells(tmp_path: Path) -> None:
+    judged = case(tmp_path)
+    path = judged.root / "data/split/train.parquet"
+    rows = pl.read_parquet(path)
+    path.unlink()
+    rows.with_columns(pl.col("trip_distance").reverse()).write_parquet(path)
+    found = data.judge(judged)
+    assert "paired otherwise" in line(found, "whole-split").found

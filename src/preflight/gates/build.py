@@ -1,10 +1,13 @@
 """Gate: the same recipe gives the same bytes, within the champion's size, with linear features."""
 
+import json
 import re
 
+from preflight.conformal import Interval
 from preflight.evidence import Evidence, Findings, told
+from preflight.files import read_json
 from preflight.gates.case import Case
-from preflight.layout import LOOKUP, SPLIT
+from preflight.layout import LOOKUP, PACKAGED, SPLIT
 
 GATE = "build"
 GROWTH_ROWS = 2_500
@@ -12,7 +15,7 @@ GROWTH_ROWS = 2_500
 
 def judge(case: Case) -> Findings:
     """Reproducible training, size, memory, complexity, growth of feature code."""
-    return Findings(evidence=(_twice(case), *_sizes(case), *_growth(case)))
+    return Findings(evidence=(_twice(case), _intervals(case), *_sizes(case), *_growth(case)))
 
 
 def _twice(case: Case) -> Evidence:
@@ -33,6 +36,21 @@ def _twice(case: Case) -> Evidence:
             "fitted on other rows, or with other code or parameters"
         )
     return told(GATE, "same-bytes", claim, not odd, found, n=len(once))
+
+
+def _intervals(case: Case) -> Evidence:
+    """The packaged intervals are those that data/split/calibrate.parquet gives."""
+    claim = "The packaged intervals are calibrated on the calibration rows, and on no others."
+    rows, chosen = case.part("calibrate"), case.params["calibrate"]
+    packaged = read_json(case.root / PACKAGED / "interval.json")
+    again = None
+    if len(rows):
+        target = rows[case.contract.target.name].to_numpy()
+        predicted = case.candidate.unclipped(rows)
+        fitted = Interval.fit(predicted, target, chosen["coverage"], chosen["groups"])
+        again = json.loads(json.dumps(fitted.as_dict()))
+    found = "equal" if again == packaged else "other intervals than these rows give"
+    return told(GATE, "intervals", claim, again == packaged, found, n=len(rows))
 
 
 def _sizes(case: Case) -> list[Evidence]:

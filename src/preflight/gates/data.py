@@ -24,12 +24,14 @@ def judge(case: Case) -> Findings:
     """Freshness, volume, slice shares, label and feature shift of the candidate's data."""
     ours = _months(case.root)
     if case.champion.root is None:
-        return Findings(evidence=(_first(ours),), tables=(_counts(case, {}),))
+        evidence = [_first(ours), _whole(case)]
+        return Findings(evidence=tuple(evidence), tables=(_counts(case, {}),))
     theirs = _months(case.champion.root)
     evidence = [
         _freshness(case, ours, theirs),
         _volume(case, theirs),
         _same_months(case, ours, theirs),
+        _whole(case),
         *_shifts(case),
         _shares(case),
     ]
@@ -88,32 +90,73 @@ def _volume(case: Case, theirs: list[str]) -> Evidence:
 
 
 def _same_months(case: Case, ours: list[str], theirs: list[str]) -> Evidence:
-    """A month that both have holds the same rows, as far as distributions tell."""
+    """A month that both have holds the same rows, each as a whole."""
     assert case.champion.root is not None  # noqa: S101
     most, worst, where, rows = case.limits.data.max_same_month_shift, 0.0, "nowhere", 0
     shared = sorted(set(ours) & set(theirs))
     for month in shared:
-        one, other = (
-            pl.read_parquet(root / VALID / f"{month}.parquet")
-            for root in (case.root, case.champion.root)
-        )
+        roots = (case.root, case.champion.root)
+        one, other = (pl.read_parquet(root / VALID / f"{month}.parquet") for root in roots)
         rows += len(one)
-        gap = abs(len(one) / len(other) - 1)
-        moved = {"the number of rows": gap} | _distances(
-            case.contract.columns, one, other, chance=False
-        )
-        column, found = max(moved.items(), key=lambda item: item[1])
+        found = _changed(one, other)
         if found > worst:
-            worst, where = found, f"{column} in {month}"
+            worst, where = found, _most_moved(case.contract.columns, one, other, month)
     return told(
         GATE,
         "same-months",
         "A month that both sides have holds the same rows.",
         worst <= most,
-        f"{where} moved by {worst:.1%}" if worst else f"{len(shared)} months in common, all equal",
+        f"{worst:.1%} of the rows differ; {where}"
+        if worst
+        else f"{len(shared)} months in common, all equal",
         measured=worst,
         limit=f"<= {most:.1%}",
         n=rows,
+    )
+
+
+def _changed(one: pl.DataFrame, other: pl.DataFrame) -> float:
+    """Share of the rows, each as a whole, that have no equal on the other side."""
+    names = [name for name in one.columns if name in other.columns]
+    sides = [
+        frame.select(pl.struct(names).hash().alias("row")).group_by("row").len()
+        for frame in (one, other)
+    ]
+    both = sides[0].join(sides[1], on="row", suffix="_other")
+    equal = int(both.select(pl.min_horizontal("len", "len_other").sum()).item())
+    return 1 - equal / max(len(one), len(other), 1)
+
+
+def _most_moved(
+    columns: tuple[Column, ...], one: pl.DataFrame, other: pl.DataFrame, where: str
+) -> str:
+    """The column whose values moved most, or what else has changed."""
+    moved = {"the number of rows": abs(len(one) / max(len(other), 1) - 1)}
+    moved |= _distances(columns, one, other, chance=False)
+    column, found = max(moved.items(), key=lambda item: item[1])
+    return (
+        f"{column} in {where} moved by {found:.1%}"
+        if found
+        else f"values in {where} are paired otherwise"
+    )
+
+
+def _whole(case: Case) -> Evidence:
+    """The split's parts are the valid rows: none lost, none changed, none twice."""
+    parts = pl.concat([case.part(name) for name in ("train", "calibrate", "test")])
+    months = (case.root / VALID / f"{month}.parquet" for month in _months(case.root))
+    valid = pl.concat([pl.read_parquet(path) for path in months])
+    changed = _changed(parts, valid)
+    moved = f"; {_most_moved(case.contract.columns, parts, valid, 'the parts')}" if changed else ""
+    return told(
+        GATE,
+        "whole-split",
+        "Training, calibration and test rows together are the valid rows, each once.",
+        changed == 0,
+        f"{changed:.1%} of the rows differ{moved}",
+        measured=changed,
+        limit="<= 0",
+        n=len(parts),
     )
 
 

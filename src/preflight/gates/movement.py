@@ -41,7 +41,7 @@ def slice_limits(moved: Movement, limits: Limits) -> Array:
     return limits.max_slice_shift + limits.max_noise * moved.errors
 
 
-def moved_share(one: Array, other: Array, distance: float) -> float:
+def moved_share(one: Array, other: Array, distance: float | Array) -> float:
     """Share of rows whose values lie further apart than `distance`."""
     return float((np.abs(one - other) > distance).mean())
 

@@ -106,6 +106,12 @@ class Side:
         found = _load(out)
         return [found[f"rows {number}"] for number in range(len(rows))], told["files"]
 
+    def unclipped(self, rows: pl.DataFrame) -> NDArray[np.float64]:
+        """Predictions as the model makes them, before they are kept within the range: (rows,)."""
+        out = self._out()
+        self._ask("unclipped", rows=self.write(rows), out=out)
+        return _load(out)["value"]
+
     def reference(self, rows: int) -> dict[str, list[Any]]:
         """The answers to the reference requests; see preflight.reference.answers."""
         return self._ask("reference", rows=rows)

@@ -1,6 +1,7 @@
 """The slices of a table: the contract's, their pairs, codes, parts of a number, hours and days."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from itertools import combinations, pairwise
 from typing import Any
 
@@ -19,20 +20,19 @@ class Slices:
 
     def __init__(self, dimensions: Mapping[str, Labels], least: int) -> None:
         """`dimensions` are labels of shape (rows,) by name; a slice is NAME=LABEL."""
-        self._groups: list[tuple[NDArray[np.int64], NDArray[np.int64], int]] = []
+        self._groups: list[tuple[NDArray[np.int64], NDArray[np.int64], list[str]]] = []
         self.names: list[str] = []
         sizes: list[int] = []
         self.small: dict[str, int] = {}
         for name, labels in dimensions.items():
             kinds, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
             kept = np.flatnonzero(counts >= least)
-            self._groups.append((codes, kept, len(kinds)))
-            self.names += [_named(name, str(kinds[place])) for place in kept]
+            names = [_named(name, kind) for kind in kinds.tolist()]
+            self._groups.append((codes, kept, names))
+            self.names += [names[place] for place in kept]
             sizes += counts[kept].tolist()
-            self.small |= {
-                _named(name, str(kinds[place])): int(counts[place])
-                for place in np.flatnonzero(counts < least)
-            }
+            small = np.flatnonzero(counts < least)
+            self.small |= {names[place]: int(counts[place]) for place in small}
         self.rows = np.array(sizes, dtype=np.int64)
 
     def __len__(self) -> int:
@@ -43,9 +43,18 @@ class Slices:
         if not len(self):
             return np.empty(0)
         parts = [
-            np.bincount(codes, values, minlength=size)[kept] for codes, kept, size in self._groups
+            np.bincount(codes, values, minlength=len(names))[kept]
+            for codes, kept, names in self._groups
         ]
         found: NDArray[np.float64] = np.concatenate(parts) / self.rows
+        return found
+
+    def covered(self, patterns: Sequence[str]) -> NDArray[np.bool_]:
+        """Rows of the slices, small ones too, whose names fit one of the patterns: (rows,)."""
+        found = np.zeros(len(self._groups[0][0]) if self._groups else 0, dtype=bool)
+        for codes, _, names in self._groups:
+            hit = [any(fnmatchcase(name, pattern) for pattern in patterns) for name in names]
+            found |= np.array(hit, dtype=bool)[codes]
         return found
 
     def errors(self, values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -143,6 +143,11 @@ class Side:
         )
         return {"files": files}
 
+    def unclipped(self, rows: str, out: str) -> dict[str, Any]:
+        """Predictions of a Parquet file's rows as the model makes them -> an .npz file."""
+        _save(out, {"value": self.model.model.predict(self.model.matrix(read(rows)))})
+        return {}
+
     def reference(self, rows: int) -> dict[str, Any]:
         """The answers to the reference requests that Git keeps."""
         from preflight import reference
