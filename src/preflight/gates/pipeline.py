@@ -13,7 +13,7 @@ from preflight.gates.case import Case
 GATE = "pipeline"
 SHOWN = 60
 CURRENT = "The tree is what its committed dvc.lock says: code, parameters, data and answers."
-CHAMPION = "The champion is known, is another commit, and its artifacts are whole."
+CHAMPION = "The champion is known, is another commit, and its model is whole."
 
 
 def judge(case: Case) -> Findings:
@@ -24,10 +24,17 @@ def judge(case: Case) -> Findings:
     return Findings(
         evidence=(
             told(GATE, "current", CURRENT, not differences, found + remedy),
-            told(GATE, "champion", CHAMPION, True, str(case.champion)),
+            told(GATE, "champion", CHAMPION, _is_another(case), str(case.champion)),
         ),
         notices=(Notice(kind="champion", text=_champion(case)),),
         tables=tables(case),
+    )
+
+
+def _is_another(case: Case) -> bool:
+    """Asking for the champion's hash verifies every file of its model; Problem says which broke."""
+    return case.champion.commit != case.commit and (
+        case.rival is None or bool(case.rival.model_hash)
     )
 
 

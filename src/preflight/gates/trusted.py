@@ -1,6 +1,5 @@
 """Whose gate code judges: the merge base's, where it has any; the change's own fills the gaps."""
 
-import logging
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,6 @@ from preflight.gates.run import HERE, source
 from preflight.layout import EVIDENCE
 from preflight.workspace import environment, run
 
-log = logging.getLogger("preflight")
 CODE = "src/preflight"
 STATUS: dict[int, Status] = {0: "pass", 1: "fail", 2: "no-data"}
 
