@@ -187,7 +187,8 @@ def _by_slice(
         if beyond.any()
         else f"largest of {len(slices)} slices: "
     )
-    found += f"{slices.names[first]} by {moved.slices[first]:+.2f} (limit {(limits + expected)[first]:.2f})"
+    most = limits[first] + expected[first]
+    found += f"{slices.names[first]} by {moved.slices[first]:+.2f} (limit {most:.2f})"
     if excused.any():
         found += f"; {int(excused.sum())} slices as declared"
     return told(
