@@ -25,7 +25,7 @@ def judge(case: Case) -> Findings:
         claim = "There are slices with enough rows to judge."
         return Findings(evidence=(told(GATE, "rows", claim, None, "no slice has enough rows"),))
     evidence = (
-        _present(case),
+        _present(case, len(slices.small)),
         _error(case, slices),
         _bias(case, slices),
         _coverage(case, slices),
@@ -34,7 +34,7 @@ def judge(case: Case) -> Findings:
     return Findings(evidence=evidence, tables=(_table(case),))
 
 
-def _present(case: Case) -> Evidence:
+def _present(case: Case, unjudged: int) -> Evidence:
     """A slice with rows among those the champion was tested on has rows now."""
     claim = "No slice that the champion was judged on has run empty."
     if case.rival is None or case.champion.root is None:
@@ -45,7 +45,11 @@ def _present(case: Case) -> Evidence:
     judged = {name: rows for name, rows in then.items() if rows >= least}
     gone = [name for name in judged if now.get(name, 0) < least / 4]
     lost = ", ".join(f"{name} has {now.get(name, 0)} rows, had {then[name]}" for name in gone[:5])
-    found = f"no rows to judge: {lost}" if gone else f"all {len(judged)} have rows"
+    found = (
+        f"no rows to judge: {lost}"
+        if gone
+        else f"all {len(judged)} have rows; {unjudged} slices are too small to judge"
+    )
     holds = None if gone else True
     return told(GATE, "present", claim, holds, found, measured=len(gone), limit="<= 0")
 
