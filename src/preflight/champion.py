@@ -133,6 +133,20 @@ def _environment(root: Path, place: Path) -> str:
     return str(place / ".venv/bin/python")
 
 
+def service_environment(root: Path, place: Path) -> Path:
+    """The service's environment in a champion's checkout: this one where the locks agree."""
+    folder, lock = place / ".venv-serve", "requirements/serve.txt"
+    if folder.exists():
+        return folder
+    if sha256(place / lock) == sha256(root / lock):
+        folder.symlink_to(root / ".venv-serve")
+        return folder
+    log.info("champion: its service's lock differs; installing its own environment")
+    run(place, "sh", "-c", f'mkdir -p .venv/bin && ln -sf "{root}/.venv/bin/uv" .venv/bin/uv')
+    run(place, "sh", "requirements/install", sys.executable, ".venv-serve", lock)
+    return folder
+
+
 def _artifacts(root: Path, place: Path, python: str) -> str:
     run(place, "dvc", "checkout", "--quiet", check=False)
     if _is_current(place, python):

@@ -11,7 +11,10 @@ GATES = (
     "parity",
     "build",
 )
+# Those that measure time: one after another, on a machine that does nothing else.
+TIMED = ("benchmark", "load")
 # Tests that write evidence: those of the model, which need one, and those of the code.
 MODEL_SUITES = ("base-case", "oddities")
 CODE_SUITES = ("unit", "integration", "coverage")  # by `make test`
-REQUIRED = ("pipeline", "policy", *MODEL_SUITES, *GATES, *CODE_SUITES)
+LINT = ("lint",)  # by `make lint`
+REQUIRED = ("pipeline", "policy", *MODEL_SUITES, *GATES, *TIMED, *CODE_SUITES, *LINT)

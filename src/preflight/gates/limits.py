@@ -113,6 +113,29 @@ class Build(Section):
     max_growth: Ratio
 
 
+class Benchmark(Section):
+    """Ratios to the champion's times, and how many sets of fresh processes are measured."""
+
+    max_ratio: Ratio
+    min_sets: Annotated[int, Field(ge=3)]
+
+
+class Load(Section):
+    """The service under its expected load: ratios to the champion's, and absolute limits.
+
+    Times in milliseconds, memory in bytes a request.
+    """
+
+    max_failures: Share
+    max_latency_ratio: Ratio
+    min_rate_ratio: Share
+    max_mean_ms: Positive
+    max_slow_ms: Positive
+    max_slow: Share
+    min_knee_ratio: Share
+    max_growth: Positive
+
+
 class Policy(Section):
     """How long a waiver may hold."""
 
@@ -136,6 +159,8 @@ class Gates(Section):
     leakage: Leakage
     parity: Parity
     build: Build
+    benchmark: Benchmark
+    load: Load
     policy: Policy
     coverage: Coverage
 
