@@ -1,7 +1,8 @@
 # Every command sets up what it needs: the environments follow the locks in requirements/.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: help setup demo test lint gates report faults repro restore push pull register bento serve bench-pipeline lock clean
+.PHONY: help setup demo test lint gates bench bench-compare load report verdict faults scope comment audit secrets \
+	repro restore push pull register bento serve bench-pipeline lock clean
 
 # The first Python between 3.11 and 3.13 that really starts.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
@@ -41,14 +42,39 @@ CODE_EVIDENCE = reports/evidence/unit.json reports/evidence/integration.json rep
 gates: setup ## judge this commit's model against the champion; ONLY="quality slices" for some
 	@.venv/bin/preflight gates $(ONLY)
 
+bench: setup ## time this tree's training and predictions with pytest-benchmark
+	@.venv/bin/preflight restore
+	@.venv/bin/python -m pytest tests/benchmark
+
+bench-compare: setup ## gate: this commit's times against the champion's, or against BASE=ref
+	@.venv/bin/preflight $(if $(BASE),bench-compare $(BASE),gates benchmark)
+
+load: setup ## gate: the service under its expected load, against the champion's
+	@.venv/bin/preflight gates load
+
 report: setup ## tests, gates and their report: what a pull request is judged by
 	@.venv/bin/preflight report --run
+
+verdict: .venv/.stamp ## the report of the evidence that lies in reports/evidence
+	@.venv/bin/preflight report
 
 faults: setup ## plant every fault, make every honest change (20 minutes); ARGS="--part COMMIT" for some
 	@PYTHONPATH=tests .venv/bin/python -m faults $(ARGS)
 
-lint: .venv/.stamp ## format, lint, types, secrets, large files, YAML
-	@.venv/bin/pre-commit run --all-files
+lint: .venv/.stamp ## format, lint, types, secrets, workflows, large files, YAML
+	@.venv/bin/preflight lint
+
+audit: .venv/.stamp ## known weaknesses of the locked packages
+	@.venv/bin/pip-audit --require-hashes --disable-pip --requirement requirements/serve.txt --requirement requirements/dev.txt
+
+secrets: .venv/.stamp ## search every file for secrets
+	@.venv/bin/pre-commit run secrets --all-files
+
+scope: ## whether the change is prose alone, for the pull request's jobs
+	@$(PYTHON) -P src/preflight/scope.py
+
+comment: .venv/.stamp ## post a finished run's report on its pull request; for report.yml
+	@.venv/bin/preflight comment
 
 repro: .venv/.stamp ## run the pipeline's changed stages; rewrites dvc.lock
 	@.venv/bin/preflight repro

@@ -13,7 +13,7 @@ from preflight.files import read_json, sha256, write_json
 from preflight.layout import STATE
 from preflight.workspace import clone, failed, run
 
-Kind = Literal["production", "merge base", "first parent", "baseline"]
+Kind = Literal["production", "merge base", "first parent", "named", "baseline"]
 MAIN = ("origin/main", "main")
 MARK = STATE / "champion.json"
 CURRENT = """
@@ -44,6 +44,7 @@ class Champion:
             "production": "promoted in production",
             "merge base": "the merge base with main; nothing is in production",
             "first parent": "the first parent on main; nothing is in production",
+            "named": "named on the command line",
         }[self.kind]
         return f"{self.commit[:12]}, {why}; artifacts: {self.origin or 'not brought yet'}"
 

@@ -15,8 +15,8 @@ from typing import Any
 from preflight import champion, evidence, lineage, params
 from preflight.champion import Champion
 from preflight.errors import NoData, Problem
-from preflight.evidence import Findings, Notice, Part, told
-from preflight.gates import GATES, MODEL_SUITES, limits, pipeline
+from preflight.evidence import Findings, Notice, Part, Status, told
+from preflight.gates import GATES, MODEL_SUITES, TIMED, limits, pipeline
 from preflight.gates.case import Case
 from preflight.gates.limits import Gates
 from preflight.gates.side import Side
@@ -25,7 +25,7 @@ from preflight.workspace import environment, run
 
 log = logging.getLogger("preflight")
 SUITE_SECONDS = 600
-HERE = ("pipeline", "policy", *MODEL_SUITES, *GATES)
+HERE = ("pipeline", "policy", *MODEL_SUITES, *GATES, *TIMED)
 
 
 class Run:
@@ -55,30 +55,36 @@ class Run:
         try:
             restored(self.root)
         except Problem as problem:
-            self._missing(wanted, pipeline.failed(problem, champion=False), "no candidate model")
+            self._missing(wanted, problem, champion=False)
             return
         for name in MODEL_SUITES:
             if name in wanted:
                 self._suite(name)
-        if not set(wanted) & {"pipeline", *GATES}:
+        if not set(wanted) & {"pipeline", *GATES, *TIMED}:
             return
         try:
             rival = champion.bring(self.root, champion.resolve(self.root, self.commit))
         except Problem as problem:
-            self._missing(wanted, pipeline.failed(problem, champion=True), "no champion")
+            self._missing(wanted, problem, champion=True)
             return
         case = stack.enter_context(opened(self.root, self.commit, rival, self.limits))
         for name in wanted:
-            if name in ("pipeline", *GATES):
+            if name in ("pipeline", *GATES, *TIMED):
                 judge = import_module(f"preflight.gates.{name}").judge
                 self._one(name, partial(judge, case))
 
-    def _missing(self, wanted: list[str], findings: Findings, why: str) -> None:
-        self._one("pipeline", lambda: findings)
+    def _missing(self, wanted: list[str], problem: Problem, *, champion: bool) -> None:
+        """The gate pipeline says why, the others that they have nothing to judge."""
+        why = "no champion" if champion else "no candidate model"
+        if "pipeline" in wanted:
+            self._one("pipeline", lambda: pipeline.failed(problem, champion=champion))
+            problem_said = "see the gate pipeline"
+        else:
+            problem_said = str(problem)[:500]
         done = {part.gate for part in self.parts}
         for name in wanted:
             if name not in done:
-                self._keep(evidence.absent(name, self.commit, f"{why}; see the gate pipeline"))
+                self._keep(evidence.absent(name, self.commit, f"{why}: {problem_said}"))
 
     def _one(self, gate: str, judge: Callable[[], Findings]) -> None:
         start = time.monotonic()
@@ -133,6 +139,29 @@ class Run:
         )
         self.parts.append(part)
         show(part)
+
+
+def against(root: Path, name: str, gate: str) -> Status:
+    """Run one gate on HEAD against the commit that `name` means; shows it, and keeps no evidence.
+
+    Raises Problem when there is no such commit or a side cannot be brought.
+    """
+    lineage.require_committed(root)
+    told_by_git = run(
+        root, "git", "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", check=False
+    )
+    if told_by_git.returncode:
+        raise Problem("BASE", repr(name), "a commit, a branch or a tag", "See `git log --oneline`.")
+    restored(root)
+    rival = champion.bring(root, Champion("named", told_by_git.stdout.strip()))
+    commit, known = lineage.head(root), limits.load(root / "params.yaml")
+    start = time.monotonic()
+    with opened(root, commit, rival, known) as case:
+        findings = judged(gate, partial(import_module(f"preflight.gates.{gate}").judge, case))
+    part = Part.of(findings, gate, commit, time.monotonic() - start)
+    for line in part.evidence:
+        log.info("%-8s %-24s %s", line.status, line.check, line.found)
+    return part.status
 
 
 def restored(root: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from preflight import champion, evidence, lineage, params
 from preflight.errors import Problem
 from preflight.evidence import Status, worst
-from preflight.gates import limits
+from preflight.gates import TIMED, limits
 from preflight.gates.run import HERE, source
 from preflight.layout import EVIDENCE
 from preflight.workspace import environment, run
@@ -17,7 +17,7 @@ STATUS: dict[int, Status] = {0: "pass", 1: "fail", 2: "no-data"}
 
 
 def gates(root: Path, only: Sequence[str]) -> Status:
-    """Run all gates, or those named, on the committed tree `root`; returns their verdict.
+    """Run all gates but the timed, or those named, on the committed tree; returns their verdict.
 
     Evidence goes to reports/evidence. Raises Problem when they cannot be run at all.
     """
@@ -68,7 +68,7 @@ def _require_parameters(root: Path, commit: str) -> None:
 def _chosen(only: Sequence[str], known: list[str]) -> list[str]:
     if unknown := sorted(set(only) - set(known)):
         raise Problem("ONLY", unknown[0], f"some of {', '.join(known)}", "Mend the name.")
-    return [name for name in known if not only or name in only]
+    return [name for name in known if (name in only if only else name not in TIMED)]
 
 
 def _machinery(root: Path, commit: str) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 from preflight import champion, evidence, lineage
 from preflight.evidence import Part, Status, worst
 from preflight.files import replacing
-from preflight.gates import CODE_SUITES, REQUIRED
+from preflight.gates import CODE_SUITES, LINT, REQUIRED
 from preflight.layout import COVERAGE, EVIDENCE, REPORTS
 from preflight.report import html, markdown
 from preflight.workspace import environment
@@ -40,7 +40,9 @@ def run_missing(root: Path) -> None:
         log.info("report: the tests have left no evidence for %s; running make test", commit[:12])
         # What fails is evidence; the report says it.
         subprocess.run(["make", "test"], cwd=root, env=environment(root), check=False)
-    if wanted := [name for name in lacking if name in REQUIRED and name not in CODE_SUITES]:
+    if set(lacking) & set(LINT):
+        subprocess.run(["make", "lint"], cwd=root, env=environment(root), check=False)
+    if wanted := [name for name in lacking if name in set(REQUIRED) - {*CODE_SUITES, *LINT}]:
         gates(root, wanted)
 
 
