@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,7 @@ BY_KIND = ("base-case", "oddities")
 WITH_COVERAGE = ("unit", "integration")
 MOST_FAILURES, MOST_ROWS = 30, 80
 MOST_TEXT, MOST_CELL = 300, 120
+CLAIM = "preflight-claim"  # among a test's user properties
 
 
 @dataclass
@@ -146,9 +148,24 @@ class Recorder:
             self._of(item.nodeid).claims[item.nodeid] = _claim(item)
         self._write(cut=True)
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        """All tests are known to one of pytest-xdist's processes, which collect in our stead."""
+        for nodeid in ids:
+            self._of(nodeid).claims.setdefault(nodeid, _sentence(nodeid.rpartition("::")[2]))
+        self._write(cut=True)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """One of pytest-xdist's processes ended; each was asked for all tests."""
+        for name, count in getattr(node, "workeroutput", {}).get("missed", {}).items():
+            suite = self._suites.setdefault(name, Suite(name))
+            suite.missed = max(suite.missed, count)
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """One of a test's phases, set-up, call or tear-down, has an outcome."""
         suite = self._of(report.nodeid)
+        suite.claims.update((report.nodeid, text) for _, text in _claims(report))
         suite.seconds += report.duration
         if report.failed:
             suite.failed[report.nodeid] = _reason(report)
@@ -167,6 +184,24 @@ class Recorder:
         self._write(cut=exitstatus not in done)
 
 
+class Worker:
+    """In one of pytest-xdist's processes: tells the recorder which tests were left out."""
+
+    def __init__(self, config: Any) -> None:
+        self._missed: dict[str, int] = config.workeroutput.setdefault("missed", {})
+
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        """Counted by suite."""
+        for item in items:
+            if name := suite_of(item.nodeid):
+                self._missed[name] = self._missed.get(name, 0) + 1
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """A test's claim travels with its reports, from whichever process."""
+    item.user_properties.append((CLAIM, _claim(item)))
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add --evidence and --evidence-commit."""
     group = parser.getgroup("preflight")
@@ -176,7 +211,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Record when asked to."""
-    if folder := config.getoption("evidence"):
+    if hasattr(config, "workerinput"):
+        config.pluginmanager.register(Worker(config))
+    elif folder := config.getoption("evidence"):
         commit = config.getoption("evidence_commit") or ""
         if not re.fullmatch(r"[0-9a-f]{40}", commit):
             found = repr(commit) if commit else "nothing"
@@ -225,9 +262,18 @@ def _kind(nodeid: str) -> str:
 
 def _claim(item: pytest.Item) -> str:
     """The first line of a test's docstring, else its name as a sentence."""
-    name, _, case = item.name.partition("[")
-    doc = (getattr(getattr(item, "obj", None), "__doc__", None) or "").strip()
-    words = doc.splitlines()[0] if doc else name.removeprefix("test_").replace("_", " ")
+    return _sentence(item.name, getattr(getattr(item, "obj", None), "__doc__", None) or "")
+
+
+def _claims(report: pytest.TestReport) -> list[tuple[str, str]]:
+    return [(key, str(text)) for key, text in report.user_properties if key == CLAIM]
+
+
+def _sentence(test: str, doc: str = "") -> str:
+    """A test's name, or the first line of its docstring, with its case."""
+    name, _, case = test.partition("[")
+    lines = doc.strip().splitlines()
+    words = lines[0] if lines else name.removeprefix("test_").replace("_", " ")
     sentence = (words[:1].upper() + words[1:]).rstrip(".")
     of = f" ({case.removesuffix(']')})" if case else ""
     return _line(f"{sentence}{of}", MOST_TEXT - 1) + "."

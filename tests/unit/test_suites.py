@@ -211,3 +211,33 @@ def test_the_command_of_a_failure_fits_its_field(length: int) -> None:
     nodeid = f"tests/unit/test_{'x' * length}.py::test_y[it's]"
     suite = suites.Suite("unit", failed={nodeid: "no"})
     assert len(suite.part(COMMIT, cut=False).evidence[1].reproduce) <= 120
+
+
+PARALLEL = ("tests", "-p", "xdist", "-n", "2")
+
+
+def test_tests_that_run_in_parallel_leave_the_same_evidence(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    mixed = MIXED.replace("\\ud800 ", "")  # no process could send it to another
+    assert session(one, unit=mixed) == session(two, *PARALLEL, unit=mixed) == 1
+    lines, others = part(one, "unit").evidence, part(two, "unit").evidence
+    assert others[0].found.rpartition(" in ")[0] == lines[0].found.rpartition(" in ")[0]
+    plain = {(line.claim, line.found, line.status) for line in lines[1:]}
+    assert {(line.claim, line.found, line.status) for line in others[1:]} == plain
+
+
+def test_a_part_of_the_tests_in_parallel_is_no_data(tmp_path: Path) -> None:
+    session(tmp_path, *PARALLEL, "-k", "holds", unit=PASSES + "\ndef test_other():\n    pass\n")
+    assert whole(tmp_path, "unit").status == "no-data"
+
+
+def test_a_module_that_breaks_in_parallel_is_a_failure(tmp_path: Path) -> None:
+    session(tmp_path, *PARALLEL, unit="import nothing_of_this_name\n")
+    assert whole(tmp_path, "unit").status == "fail"
+
+
+def test_a_process_that_dies_in_parallel_is_a_failure(tmp_path: Path) -> None:
+    dies = "import os\n\ndef test_dies():\n    os._exit(9)\n"
+    session(tmp_path, *PARALLEL, unit=PASSES, integration=dies)
+    assert whole(tmp_path, "unit").status == "pass"
+    assert whole(tmp_path, "integration").status == "fail"
