@@ -28,6 +28,8 @@ def test_a_removed_module_is_named(path: str) -> None:
     [
         ("GATES = ('a', 'b')", "GATES = ('a',)", ["gate removed: GATES: b"]),
         ("CODE_SUITES = ('a',)", "CODE_SUITES = ()", ["gate removed: CODE_SUITES: a"]),
+        ("TIMED = ('a', 'b')", "TIMED = ('b',)", ["gate removed: TIMED: a"]),
+        ("LINT = ('lint',)", "LINT = ()", ["gate removed: LINT: lint"]),
         ("GATES: tuple[X, ...] = (a.judge, b)", "GATES = (b,)", ["gate removed: GATES: a.judge"]),
         ("SUITES = (x('a'), x('b'))", "SUITES = (x('b'),)", ["gate removed: SUITES: x('a')"]),
         ("REQUIRED = (*GATES, 'unit')", "REQUIRED = ('unit',)", ["gate removed: REQUIRED: *GATES"]),
@@ -63,5 +65,5 @@ def test_a_planted_fault_that_moves_is_not_named() -> None:
 
 def test_every_list_of_this_repository_is_read() -> None:
     lists = machinery.named((ROOT / LISTS).read_text())
-    assert {"GATES", "REQUIRED"} <= lists.keys() <= set(machinery.TUPLES)
+    assert {"GATES", "TIMED", "LINT", "REQUIRED"} <= lists.keys() <= set(machinery.TUPLES)
     assert "policy" in lists["REQUIRED"]

@@ -1,4 +1,4 @@
-"""Policy, workflows: what goes on after an error is named."""
+"""Policy, workflows: what goes on after an error is named, and what its neighbours find."""
 
 import pytest
 
@@ -84,3 +84,30 @@ def test_other_recipes_are_not_named(text: str) -> None:
 
 def test_a_makefile_that_ignores_every_error_is_named() -> None:
     assert len(named("Makefile", ".IGNORE: test\n")) == 1
+
+
+def test_a_new_guarded_target_is_looked_at() -> None:
+    assert len(named("Makefile", "bench-compare:\n\t-@pytest\n")) == 1
+
+
+def test_a_renamed_workflow_is_not_named() -> None:
+    text = STEP.format("make test || true")
+    moved = change({".github/workflows/old.yml": text}, {PATH: text})
+    assert [*workflows.forgiving(moved)] == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("on: pull_request", "on: push", "trigger removed"),
+        ("permissions: {}", "permissions: write-all", "write permission added"),
+        ("- run: a", "- uses: a/b@v1", "action pinned to a tag"),
+        ("- run: a", "- run: a | tee b", "pipe without pipefail"),
+        ("- run: a", "- run: a || true", "goes on after an error"),
+        ("- run: a", "- run: a ${{ secrets.KEY }}", "secret used on pull requests"),
+    ],
+)
+def test_each_neighbour_is_asked(old: str, new: str, said: str) -> None:
+    before = "on: pull_request\npermissions: {}\njobs:\n  test:\n    steps:\n    - run: a\n"
+    (found,) = workflows.weakened(change({PATH: before}, {PATH: before.replace(old, new)}))
+    assert str(found).startswith(f"{said}: {PATH}: ")

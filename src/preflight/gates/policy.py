@@ -31,7 +31,7 @@ CLAIMS = {
     "gates": "No gate was removed.",
     "tests": "No test was removed, emptied or skipped.",
     "seeds": "No code draws from a generator without a seed.",
-    "workflows": "No workflow goes on after an error.",
+    "workflows": "No workflow or make target asks for less, may do more, or hides a failure.",
     "contract": "The contract admits nothing that it did not admit.",
 }
 
@@ -92,7 +92,7 @@ def _found(
         "gates": [*machinery.removed(change)],
         "tests": [*tests.weakened(change)],
         "seeds": [*seeds.seeds(change)],
-        "workflows": [*workflows.forgiving(change)],
+        "workflows": [*workflows.weakened(change)],
         "contract": [*widening.widened(pair)],
     }
 

@@ -8,7 +8,7 @@ from preflight.policy.loosening import Loosening, loosening
 from preflight.policy.sources import parsed
 
 LISTS = "src/preflight/gates/__init__.py"
-TUPLES = ("GATES", "SUITES", "MODEL_SUITES", "CODE_SUITES", "REQUIRED")
+TUPLES = ("GATES", "TIMED", "SUITES", "MODEL_SUITES", "CODE_SUITES", "LINT", "REQUIRED")
 MODULES = r"src/preflight/gates/.*\.py|src/preflight/stages/validate\.py"
 MACHINERY = (
     r"(?:src/preflight|\.github|\.ci|tests/faults|requirements)/.*|Makefile"

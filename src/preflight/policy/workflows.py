@@ -1,50 +1,48 @@
-"""Workflows and make targets that go on after an error."""
+"""Workflows and make targets that a change makes weaker."""
 
 import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-import yaml
-
+from preflight.policy import deciders, jobs, permissions, pins, pipes, trust
 from preflight.policy.commits import MAKEFILE, Change
+from preflight.policy.jobs import FILES, Places, Workflow
 from preflight.policy.loosening import Loosening, loosening
+from preflight.policy.recipes import GUARDED, recipes
 
 GOES_ON = re.compile(r"\|\|\s*(?:true|:|exit\s+0)(?=$|[\s;)&|\"'])|\bset\s+\+(?:\w*e|o\s+errexit)")
-GUARDED = {"test", "lint", "gates", "report", "faults"}
-TARGETS = re.compile(r"([^\s#:=][^#:=]*):(?!=)")
+WORDS = "goes on after an error"
+
+
+def weakened(change: Change) -> Iterator[Loosening]:
+    """What weakens workflows and make targets in the head and did not in the base."""
+    yield from forgiving(change)
+    for neighbour in (deciders, permissions, pins, pipes, trust):
+        yield from neighbour.weakened(change)
 
 
 def forgiving(change: Change) -> Iterator[Loosening]:
     """Places that go on after an error in the head and did not in the base."""
-    for path in change.paths(r"\.github/.*\.ya?ml"):
-        if path in change.head:
-            yield from _workflow(path, change)
+    for path in change.paths(FILES):
+        if path in change.head and jobs.parsed(change.head[path]) is None:
+            yield loosening("no longer YAML", path)
+    for path, place, said in jobs.added(change, _places):
+        yield loosening(WORDS, f"{path}: {place}", remark=said)
     now, was = (_recipes(side.get(MAKEFILE, "")) for side in (change.head, change.base))
     for target, said in now - was:
-        yield loosening("goes on after an error", f"{MAKEFILE}: {target}", remark=said)
+        yield loosening(WORDS, f"{MAKEFILE}: {target}", remark=said)
 
 
-def _workflow(path: str, change: Change) -> Iterator[Loosening]:
-    try:
-        now = _places(yaml.safe_load(change.head[path]))
-    except (yaml.YAMLError, ValueError, RecursionError):
-        yield loosening("no longer YAML", path)
-        return
-    try:
-        was = _places(yaml.safe_load(change.base.get(path, "")))
-    except (yaml.YAMLError, ValueError, RecursionError):
-        was = Counter()
-    for place, said in now - was:
-        yield loosening("goes on after an error", f"{path}: {place}", remark=said)
+def _places(workflow: Workflow) -> Places:
+    return _within(workflow.plain)
 
 
-def _places(value: Any, place: tuple[str, ...] = ()) -> Counter[tuple[str, str]]:
-    """Places by job, which stay when a step moves, and what is said there."""
-    found: Counter[tuple[str, str]] = Counter()
+def _within(value: Any, place: tuple[str, ...] = ()) -> Places:
+    found: Places = Counter()
     if isinstance(value, list):
         for each in value:
-            found += _places(each, place)
+            found += _within(each, place)
     for key, each in value.items() if isinstance(value, dict) else ():
         job = ".".join(place[:2])
         if key == "continue-on-error" and each is not False:
@@ -53,22 +51,18 @@ def _places(value: Any, place: tuple[str, ...] = ()) -> Counter[tuple[str, str]]
             lines = str(each).splitlines()
             found.update((job, line.strip()) for line in lines if GOES_ON.search(line))
         else:
-            found += _places(each, (*place, str(key)))
+            found += _within(each, (*place, str(key)))
     return found
 
 
-def _recipes(text: str) -> Counter[tuple[str, str]]:
+def _recipes(text: str) -> Places:
     """Lines of the guarded targets' recipes that go on after an error."""
-    found: Counter[tuple[str, str]] = Counter()
-    targets: set[str] = set()
-    for line in text.replace("\\\n", " ").splitlines():
-        if line.startswith("\t"):
-            command = line.strip()
-            prefix = command[: len(command) - len(command.lstrip("@+-"))]
-            if "-" in prefix or GOES_ON.search(command):
-                found.update((target, command) for target in targets & GUARDED)
-        elif header := TARGETS.match(line):
-            targets = set(header[1].split())
-            if ".IGNORE" in targets:
-                found[".IGNORE", line.strip()] += 1
+    found: Places = Counter()
+    for targets, command in recipes(text):
+        prefix = command[: len(command) - len(command.lstrip("@+-"))]
+        if "-" in prefix or GOES_ON.search(command):
+            found.update((target, command) for target in targets & GUARDED)
+    for line in text.splitlines():
+        if ".IGNORE" in line.partition(":")[0].split():
+            found[".IGNORE", line.strip()] += 1
     return found
