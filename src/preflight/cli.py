@@ -101,6 +101,18 @@ def gates(only: tuple[str, ...]) -> None:
 
 
 @main.command()
+@click.argument("base")
+def bench_compare(base: str) -> None:
+    """Compare this commit's times with another commit's; exits by the benchmark gate's verdict.
+
+    Example: preflight bench-compare v1.2
+    """
+    from preflight.gates.run import against
+
+    sys.exit(STATUS[against(workspace.root(), base, "benchmark")])
+
+
+@main.command()
 @click.option("--run", is_flag=True, help="First run what has left no evidence for this commit.")
 def report(run: bool) -> None:
     """Write reports/report.md and report.html from this commit's evidence; exit by its verdict."""
@@ -167,6 +179,28 @@ def serve(port: int) -> None:
     variables = workspace.environment(place)
     del variables["PYTHONPATH"]
     os.execve(serving[0], serving, variables)  # noqa: S606 (a list, no shell)
+
+
+@main.command()
+def lint() -> None:
+    """Run every hook over all files; a committed tree leaves evidence of each.
+
+    Example: preflight lint
+    """
+    from preflight.linted import lint
+
+    sys.exit(STATUS[lint(workspace.root())])
+
+
+@main.command()
+def comment() -> None:
+    """Post a finished run's report on its pull request, with this code; for report.yml.
+
+    Reads GITHUB_TOKEN, GITHUB_REPOSITORY, GITHUB_API_URL and RUN_ID from the environment.
+    """
+    from preflight.pull_request.comment import comment
+
+    comment(workspace.root(), os.environ)
 
 
 @main.command()

@@ -7,7 +7,7 @@ import hashlib
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
@@ -20,6 +20,7 @@ from faults import house, study
 from faults.catalogue import FAULTS, Fault
 from faults.honest import Honest, generated
 from preflight import workspace
+from preflight.gates import TIMED
 
 JOBS = 2
 FAULT_PART, HONEST_PART = 8, 6
@@ -77,16 +78,26 @@ def _all(place: Path, faults: list[Fault], honest: list[Honest]) -> list[study.O
     tasks += [study.Task(place, honest=each.name) for each in honest]
     order = {(task.fault or task.honest): number for number, task in enumerate(tasks)}
     outcomes = []
-    with ProcessPoolExecutor(JOBS, get_context("spawn")) as pool:
-        waiting = [pool.submit(study.run, task) for task in tasks]
-        for done in tqdm(as_completed(waiting), total=len(waiting), disable=None, unit="trial"):
-            outcome = done.result()
-            outcomes.append(outcome)
-            if not sys.stderr.isatty() and len(outcomes) % EVERY == 0:  # a log shows no bar
-                click.echo(f"faults: {len(outcomes)} of {len(waiting)}", err=True)
-            if not outcome.right:
-                tqdm.write(f"  {outcome.name}: {outcome.said}", file=sys.stderr)
+    bar = tqdm(total=len(tasks), disable=None, unit="trial")
+    for outcome in _run(tasks, {each.name for each in faults if each.gate in TIMED}):
+        outcomes.append(outcome)
+        bar.update()
+        if not sys.stderr.isatty() and len(outcomes) % EVERY == 0:  # a log shows no bar
+            click.echo(f"faults: {len(outcomes)} of {len(tasks)}", err=True)
+        if not outcome.right:
+            tqdm.write(f"  {outcome.name}: {outcome.said}", file=sys.stderr)
+    bar.close()
     return sorted(outcomes, key=lambda each: order[each.name])
+
+
+def _run(tasks: list[study.Task], timed: set[str]) -> Iterator[study.Outcome]:
+    """Trials side by side, but for those that measure time."""
+    beside = [task for task in tasks if task.fault not in timed]
+    alone = [task for task in tasks if task.fault in timed]
+    for jobs, some in ((JOBS, beside), (1, alone)):
+        with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+            waiting = [pool.submit(study.run, task) for task in some]
+            yield from (done.result() for done in as_completed(waiting))
 
 
 if __name__ == "__main__":

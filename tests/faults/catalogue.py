@@ -1,8 +1,8 @@
 """The planted faults: each a small named change, the gate that must catch it, and its words."""
 
 import shutil
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,12 +11,15 @@ from unittest.mock import patch
 
 from faults.changes import Change, append, both, drop, edit, lay, remove, write
 from preflight import bento
+from preflight.gates import benchmark, timing
+from preflight.gates.benchmark import Workload
 
-Kind = Literal["data", "features", "training", "model", "service", "guards"]
+Kind = Literal["data", "features", "training", "model", "service", "speed", "guards", "workflows"]
 CONTRACT, DATA, FEATURES = "src/taxi/contract.py", "src/taxi/data.py", "src/taxi/features.py"
 MODEL, TLC, OWN = "src/taxi/model.py", "src/taxi/tlc.py", "src/taxi/params.py"
 SPLIT, EVALUATE = "src/preflight/stages/split.py", "src/preflight/stages/evaluate.py"
 APP, REQUESTS = "src/preflight/serving/app.py", "src/preflight/serving/requests.py"
+PULL = ".github/workflows/pull-request.yml"
 NEWEST = "2021-03"
 
 
@@ -95,6 +98,24 @@ def _wrong_model() -> AbstractContextManager[Any]:
 def _itself() -> AbstractContextManager[Any]:
     """While the block lasts, the candidate's own commit is taken for the champion."""
     return patch("preflight.champion.base_of", lambda _, commit: (commit, "merge base"))
+
+
+def _timing(workload: Workload) -> Callable[[], AbstractContextManager[Any]]:
+    """While the block lasts, one workload is timed and no other."""
+    return lambda: patch.object(benchmark, "WORKLOADS", (workload,))
+
+
+@contextmanager
+def _cold() -> Iterator[None]:
+    """While the block lasts, the base is measured from its first call on."""
+    warm = timing.warmed
+
+    def some(ask: timing.Ask, seconds: float, role: timing.Role) -> None:
+        if role != "base":
+            warm(ask, seconds, role)
+
+    with patch.object(timing, "warmed", some), _timing("predict-one")():
+        yield
 
 
 def _keep_other(root: Path) -> None:
@@ -661,12 +682,66 @@ FAULTS = (
         "policy",
         "continue-on-error",
         edit(
-            ".github/workflows/test.yml",
+            PULL,
             (
                 "      - run: make test\n",
                 "      - run: make test\n        continue-on-error: true\n",
             ),
         ),
+    ),
+    Fault(
+        "job dropped from the decider's needs",
+        "workflows",
+        "policy",
+        "job dropped from the decider's needs: .github/workflows/pull-request.yml: load",
+        edit(PULL, ("benchmark, load]", "benchmark]")),
+    ),
+    Fault(
+        "tee without pipefail",
+        "workflows",
+        "policy",
+        "pipe without pipefail",
+        edit(PULL, ("      - run: make test\n", "      - run: make test | tee log\n")),
+    ),
+    Fault(
+        "action pinned to a tag",
+        "workflows",
+        "policy",
+        "action pinned to a tag",
+        edit(
+            PULL,
+            ("actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1", "actions/checkout@v7"),
+        ),
+    ),
+    Fault(
+        "write permission added",
+        "workflows",
+        "policy",
+        "write permission added",
+        edit(PULL, ("      contents: read # to check out\n", "      contents: write\n")),
+    ),
+    Fault(
+        "artifact trusted",
+        "workflows",
+        "policy",
+        "artifact trusted",
+        edit(
+            ".github/workflows/report.yml",
+            (
+                "      - run: make comment\n",
+                "      - uses: actions/download-artifact@"
+                "3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c # v8.0.1\n"
+                "      - run: make comment\n",
+            ),
+        ),
+    ),
+    Fault(
+        "secret in a file",
+        "workflows",
+        "lint",
+        "secrets: 1 place: src/taxi/keys.py:1",
+        # In two parts, or it would be found here.
+        write("src/taxi/keys.py", 'KEY = "AKIA' + 'Z4XQ7RTB2MNPLC9V"\n'),
     ),
     Fault(
         "generator without a seed",
@@ -681,6 +756,37 @@ FAULTS = (
         "policy",
         "trip_distance.maximum",
         edit(CONTRACT, ("            maximum=100.0,\n", "            maximum=1000.0,\n")),
+    ),
+    Fault(
+        "sleep in predict",
+        "speed",
+        "benchmark",
+        "predict-one: 1",
+        predicted('__import__("time").sleep(0.02)'),
+        during=_timing("predict-one"),
+    ),
+    Fault(
+        "start-up made slow",
+        "speed",
+        "benchmark",
+        "service-start: ",
+        edit(
+            APP,
+            (
+                "        limits = params.load().serving\n",
+                '        __import__("time").sleep(4)\n        limits = params.load().serving\n',
+            ),
+        ),
+        during=_timing("service-start"),
+    ),
+    Fault(
+        "cold base against warm head",
+        "speed",
+        "benchmark",
+        "cold against warm: base",
+        append("docs/fork.md", "\n"),
+        during=_cold,
+        lazy=True,
     ),
     Fault("expired waiver", "guards", "policy", "expired", write(".github/waivers.yaml", WAIVER)),
     Fault(

@@ -17,12 +17,13 @@ from typing import Any
 
 import yaml
 
-from preflight import champion, evidence, lineage, params, workspace
+from preflight import bento, champion, evidence, lineage, params, workspace
 from preflight.errors import Problem
 from preflight.evidence import Findings, Part
-from preflight.gates import pipeline, policy
+from preflight.gates import LINT, pipeline, policy
 from preflight.gates.limits import of_base
 from preflight.gates.run import contracts_of, judged, opened
+from preflight.gates.services import SERVICES
 from preflight.layout import EVIDENCE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,6 +54,9 @@ def build(place: Path) -> Path:
     (place / ".git/info/exclude").write_text(".venv-serve\n", encoding="utf-8")
     workspace.run(place, "dvc", "repro", "--quiet")
     workspace.commit(place, "The house")
+    # What trials share is made before they run side by side.
+    champion.service_environment(ROOT, place)
+    bento.build_unregistered(place, place / SERVICES)
     return place
 
 
@@ -146,7 +150,7 @@ def _fed(changed: set[str], deps: list[str]) -> bool:
     )
 
 
-def _at(raw: dict[str, Any], key: str) -> Any:
+def _at(raw: Any, key: str) -> Any:
     for part in key.split("."):
         raw = raw.get(part, {}) if isinstance(raw, dict) else {}
     return raw
@@ -184,6 +188,15 @@ def _gates(
             if gate not in ("policy", "base-case", "oddities"):
                 found[gate] = judged(gate, partial(import_module(GATES + gate).judge, case))
     return found
+
+
+def linted(root: Path) -> Part:
+    """The evidence of `preflight lint` in a trial, by this checkout's tools."""
+    (root / ".venv").symlink_to(ROOT / ".venv")
+    with (root / ".git/info/exclude").open("a", encoding="utf-8") as file:
+        file.write(".venv\n")
+    workspace.run(root, "preflight", "lint", check=False)
+    return evidence.collect(root / EVIDENCE, lineage.head(root), LINT)[0]
 
 
 def suite(root: Path, name: str) -> Part:

@@ -101,6 +101,8 @@ def _planted(home: Path, root: Path, fault: Fault) -> dict[str, Part]:
     if fault.name == "evidence of another commit reused":
         return _reused(home, root)
     with fault.during():
+        if fault.gate == "lint":
+            return {"lint": house.linted(root)}
         if fault.gate in SUITES:
             return {fault.gate: house.suite(root, fault.gate)}
         if fault.gate == "pipeline" and problem is None:

@@ -55,6 +55,11 @@ def test_a_champion_that_differs_from_itself_is_no_data() -> None:
     assert "differs from itself" in head.found
 
 
+def test_what_is_far_slower_is_red_whatever_the_noise() -> None:
+    head, control = judged(timed(head=60.0, control=1.1))
+    assert (head.status, control.status) == ("fail", "no-data")
+
+
 def test_a_cold_side_is_no_data() -> None:
     found = timed(head=0.9)
     found.cold.add("base")

@@ -114,9 +114,14 @@ class Build(Section):
 
 
 class Benchmark(Section):
-    """Ratios to the champion's times, and how many sets of fresh processes are measured."""
+    """Ratios to the champion's times, and how many sets of fresh processes are measured.
+
+    Training and batches grow with the model, so they have a limit of their own.
+    """
 
     max_ratio: Ratio
+    max_work_ratio: Ratio
+    max_start_ratio: Ratio
     min_sets: Annotated[int, Field(ge=3)]
 
 

@@ -5,7 +5,6 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from math import log
 from pathlib import Path
 from threading import Timer
 from typing import Literal
@@ -13,6 +12,7 @@ from typing import Literal
 import numpy as np
 
 from preflight.errors import Problem
+from preflight.evidence import Status
 from preflight.gates.ratios import Ratio, ratio
 from preflight.workspace import environment
 
@@ -63,6 +63,23 @@ class Timed:
         """The base's time to its own."""
         return ratio(self.controls, CHANCE)
 
+    @property
+    def floor(self) -> float:
+        """The noise floor: how far the base may seem to differ from itself, as a ratio."""
+        low, high = self.control.ends
+        return max(high, 1 / low)
+
+    def at_most(self, most: float) -> Status:
+        """The verdict on a limit; none where a side was cold, or the floor reaches the limit.
+
+        What lies above both together is slower whatever the noise.
+        """
+        if self.cold:
+            return "no-data"
+        if self.floor >= most:
+            return "fail" if self.head.low > most * self.floor else "no-data"
+        return self.head.at_most(most)
+
     def seconds(self, role: Role) -> float:
         """The median of a role's sets."""
         return float(np.median(self.medians[role]))
@@ -77,15 +94,9 @@ def compared(measure: Measure, sets: int, most: float) -> Timed:
     for _ in range(2):
         for _ in range(sets):
             measure(timed, random)
-        if timed.cold or (_narrow(timed, most) and timed.head.at_most(most) != "no-data"):
+        if timed.cold or timed.at_most(most) != "no-data":
             break
     return timed
-
-
-def _narrow(timed: Timed, most: float) -> bool:
-    """Whether the control shows a machine that can tell `most` from 1."""
-    low, high = timed.control.ends
-    return -log(most) < log(low) and log(high) < log(most)
 
 
 def blocks(clocks: dict[Role, Clock], rounds: int, seconds: float, warm: float) -> Measure:
