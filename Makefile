@@ -1,7 +1,7 @@
 # Every command sets up what it needs: the environments follow the locks in requirements/.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: help setup demo test lint gates bench bench-compare load report verdict faults scope comment audit secrets \
+.PHONY: help setup demo test lint gates bench bench-compare load report verdict faults pull-request scope comment audit secrets \
 	repro restore push pull register bento serve bench-pipeline lock clean
 
 # The first Python between 3.11 and 3.13 that really starts.
@@ -29,10 +29,10 @@ demo: setup ## the whole way in a scratch clone: data, model, registry, Bento, a
 test: setup ## unit and integration tests, with branch coverage
 	@mkdir -p .preflight/coverage && .venv/bin/coverage erase
 	@rm -f reports/coverage.json $(CODE_EVIDENCE)
-	@.venv/bin/coverage run -m pytest --numprocesses auto --dist loadfile $(EVIDENCE)
-	@.venv/bin/coverage combine -q && .venv/bin/coverage json -q --fail-under=0 -o reports/coverage.json
-	@$(if $(EVIDENCE),.venv/bin/preflight coverage,echo "coverage: uncommitted changes, so no evidence is kept")
-	@.venv/bin/coverage report
+	@.venv/bin/coverage run -m pytest --numprocesses logical --dist loadfile $(EVIDENCE); status=$$?; \
+	.venv/bin/coverage combine -q && .venv/bin/coverage json -q --fail-under=0 -o reports/coverage.json && \
+	$(if $(EVIDENCE),.venv/bin/preflight coverage,echo "coverage: uncommitted changes, so no evidence is kept") && \
+	.venv/bin/coverage report && exit $$status
 
 # Evidence is of a commit: a tree with changes leaves none.
 EVIDENCE = $(shell test -n "$$(git status --porcelain)" || \
@@ -60,6 +60,9 @@ verdict: .venv/.stamp ## the report of the evidence that lies in reports/evidenc
 
 faults: setup ## plant every fault, make every honest change (20 minutes); ARGS="--part COMMIT" for some
 	@PYTHONPATH=tests .venv/bin/python -m faults $(ARGS)
+
+pull-request: setup ## rehearse pull-request.yml and report.yml in scratch clones; ARGS=honest for one
+	@PYTHONPATH=tests .venv/bin/python -m workflow $(ARGS)
 
 lint: .venv/.stamp ## format, lint, types, secrets, workflows, large files, YAML
 	@.venv/bin/preflight lint

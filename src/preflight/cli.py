@@ -204,6 +204,18 @@ def comment() -> None:
 
 
 @main.command()
+@click.argument("repository", metavar="OWNER/REPO")
+def ruleset(repository: str) -> None:
+    """Apply .github/rulesets/main.json to a repository on GitHub, with GITHUB_TOKEN.
+
+    Example: preflight ruleset team/model
+    """
+    from preflight.ruleset import apply
+
+    click.echo(apply(workspace.root(), repository, os.environ))
+
+
+@main.command()
 def docs() -> None:
     """Write the generated parts of docs/ anew: contract, parameters, commands."""
     from preflight.docs import write

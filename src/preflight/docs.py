@@ -1,5 +1,6 @@
 """The generated parts of docs/: from the contract, the parameters and the commands."""
 
+import inspect
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -77,7 +78,7 @@ def _section(name: str, section: BaseModel) -> list[str]:
     lines = [
         f"### {name}",
         "",
-        section.__doc__ or "",
+        inspect.cleandoc(section.__doc__ or ""),
         "",
         "| key | type | value |",
         "|---|---|---|",

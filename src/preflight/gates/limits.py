@@ -128,16 +128,23 @@ class Benchmark(Section):
 class Load(Section):
     """The service under its expected load: ratios to the champion's, and absolute limits.
 
-    Times in milliseconds, memory in bytes a request.
+    `min_users` callers ask `min_rate` requests a second, in `min_windows` windows a side. Times
+    in milliseconds, memory in bytes a request.
     """
 
+    min_users: Annotated[int, Field(ge=1)]
+    min_rate: Positive
+    min_windows: Annotated[int, Field(ge=3)]
     max_failures: Share
     max_latency_ratio: Ratio
+    max_p99_ratio: Ratio
+    max_noise_ratio: Ratio
     min_rate_ratio: Share
     max_mean_ms: Positive
     max_slow_ms: Positive
     max_slow: Share
     min_knee_ratio: Share
+    max_recovery_ratio: Ratio
     max_growth: Positive
 
 

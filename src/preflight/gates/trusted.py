@@ -24,7 +24,7 @@ def gates(root: Path, only: Sequence[str]) -> Status:
     lineage.require_committed(root)
     refuse_tracked_state(root)
     commit = lineage.head(root)
-    _require_parameters(root, commit)
+    _require_parameters(root, commit, [name for name in HERE if _is_wanted(name, only)])
     base, _ = champion.base_of(root, commit)
     theirs = [] if base is None else _gates_of(root, base)
     # A gate that the change took out is the base's still.
@@ -54,13 +54,13 @@ def refuse_tracked_state(root: Path) -> None:
         )
 
 
-def _require_parameters(root: Path, commit: str) -> None:
+def _require_parameters(root: Path, commit: str, names: Sequence[str]) -> None:
     """Refuse parameters that cannot be read, and leave evidence that says why."""
     try:
         params.load(root / "params.yaml")
         limits.load(root / "params.yaml")
     except Problem as problem:
-        for name in HERE:
+        for name in names:
             evidence.write(root / EVIDENCE, evidence.absent(name, commit, str(problem)))
         raise
 
@@ -68,7 +68,11 @@ def _require_parameters(root: Path, commit: str) -> None:
 def _chosen(only: Sequence[str], known: list[str]) -> list[str]:
     if unknown := sorted(set(only) - set(known)):
         raise Problem("ONLY", unknown[0], f"some of {', '.join(known)}", "Mend the name.")
-    return [name for name in known if (name in only if only else name not in TIMED)]
+    return [name for name in known if _is_wanted(name, only)]
+
+
+def _is_wanted(name: str, only: Sequence[str]) -> bool:
+    return name in only if only else name not in TIMED
 
 
 def _machinery(root: Path, commit: str) -> Path:
