@@ -59,7 +59,9 @@ def test_a_change_beside_the_model_is_green_in_every_gate(branch: Path) -> None:
     report = run(branch, "preflight", "report")
     assert report.returncode == 2
     text = (branch / "reports/report.md").read_text()
-    assert text.splitlines()[0].startswith("## 🟡 Cannot tell: no data from 6 of 18 gates: benchmark")
+    assert text.splitlines()[0].startswith(
+        "## 🟡 Cannot tell: no data from 6 of 18 gates: benchmark"
+    )
 
 
 def test_a_biased_borough_is_named_in_the_reports_first_screen(branch: Path) -> None:
