@@ -7,7 +7,9 @@ from preflight.serving.app import Front, ModelService
 service = ModelService()
 
 
-@bentoml.service(name="taxi", workers=1)
+# BentoML keeps a timer of the whole time limit for each request, answered or not, and what hangs
+# on it: with its default of a minute, 5 KB a request.
+@bentoml.service(name="taxi", workers=1, traffic={"timeout": 2})
 class TripDuration:
     """How long a trip will take, in minutes."""
 

@@ -788,6 +788,45 @@ FAULTS = (
         during=_cold,
         lazy=True,
     ),
+    Fault(
+        "blocking call in the event loop",
+        "speed",
+        "load",
+        "latency-p50: ",
+        edit(
+            APP,
+            (
+                "        return self._answers(self._decoder.one(body))[0]\n",
+                '        __import__("time").sleep(0.02)\n'
+                "        return self._answers(self._decoder.one(body))[0]\n",
+            ),
+        ),
+    ),
+    Fault(
+        "memory leak of 1 KB a request",
+        "speed",
+        "load",
+        "memory: ",
+        edit(
+            APP,
+            (
+                "        return self._answers(self._decoder.one(body))[0]\n",
+                "        KEPT.append(bytearray(1_000))\n"
+                "        return self._answers(self._decoder.one(body))[0]\n",
+            ),
+            (
+                'log = logging.getLogger("preflight")\n',
+                'log = logging.getLogger("preflight")\nKEPT = []\n',
+            ),
+        ),
+    ),
+    Fault(
+        "load run refused at the door",
+        "speed",
+        "load",
+        "refused at the door",
+        lay(serving={"max_body_bytes": 50}),
+    ),
     Fault("expired waiver", "guards", "policy", "expired", write(".github/waivers.yaml", WAIVER)),
     Fault(
         "champion compared with itself",

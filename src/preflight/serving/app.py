@@ -1,5 +1,6 @@
 """The routes of a model service, as ASGI in front of BentoML's own."""
 
+import gc
 import json
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -59,6 +60,9 @@ class ModelService:
             "/openapi.json": ("GET", self._openapi),
             "/docs.json": ("GET", self._openapi),  # where BentoML's page looks for it
         }
+        # What was loaded stays for good: a full collection need not walk through it each time.
+        gc.collect()
+        gc.freeze()
         self.ready = True
 
     async def _one(self, body: bytes) -> Any:
