@@ -1,7 +1,7 @@
 # Every command sets up what it needs: the environments follow the locks in requirements/.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: help setup demo test lint gates bench bench-compare load report verdict faults pull-request scope comment audit secrets \
+.PHONY: help setup demo test lint gates bench bench-compare load report verdict faults pull-request scope comment audit tools secrets \
 	repro restore push pull register bento serve bench-pipeline lock clean
 
 # The first Python between 3.11 and 3.13 that really starts.
@@ -66,6 +66,9 @@ pull-request: setup ## rehearse pull-request.yml and report.yml in scratch clone
 
 lint: .venv/.stamp ## format, lint, types, secrets, workflows, large files, YAML
 	@.venv/bin/preflight lint
+
+tools: ## build the checkers that are not Python's, with Go
+	@GOBIN=$(CURDIR)/.preflight/go go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
 audit: .venv/.stamp ## known weaknesses of the locked packages
 	@.venv/bin/pip-audit --require-hashes --disable-pip --requirement requirements/serve.txt --requirement requirements/dev.txt

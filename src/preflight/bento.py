@@ -2,13 +2,15 @@
 
 import json
 import logging
+import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -144,7 +146,12 @@ def served(root: Path, folder: Path, state: Path) -> Iterator[str]:
     logged.parent.mkdir(parents=True, exist_ok=True)
     with logged.open("w") as output:
         server = subprocess.Popen(
-            command(root, folder, port), cwd="/", env=variables, stdout=output, stderr=output
+            command(root, folder, port),
+            cwd="/",
+            env=variables,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
     address = f"http://127.0.0.1:{port}"
     try:
@@ -157,6 +164,8 @@ def served(root: Path, folder: Path, state: Path) -> Iterator[str]:
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
+        with suppress(ProcessLookupError):  # a worker that hangs outlives its parent
+            os.killpg(server.pid, signal.SIGKILL)
 
 
 def _wait(server: subprocess.Popen[bytes], address: str, logged: Path) -> None:

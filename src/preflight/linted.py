@@ -19,7 +19,9 @@ from preflight.workspace import environment, run
 
 CONFIG = ".pre-commit-config.yaml"
 COMMAND = ("pre-commit", "run", "--all-files", "--color=never")
-RESULT = re.compile(r"(.+?)\.{3,}(\(no files to check\))?(Passed|Failed|Skipped)")
+RESULT = re.compile(r"(.+?)\.{3,}(?:\(no files to check\))?(Passed|Failed|Skipped)")
+# A hook that no file met is no data too: an empty sample never passes.
+STATUS: dict[str, Status] = {"Passed": "pass", "Failed": "fail", "Skipped": "no-data"}
 PLACE = re.compile(r"(.+?)(:\d+)?(?::\d+)?:?")
 MODIFIED = "- files were modified by this hook"
 MOST_PLACES = 5
@@ -111,18 +113,12 @@ def _results(hooks: dict[str, str], output: str) -> dict[str, list[Result]]:
     for line in output.splitlines():
         told_of = RESULT.fullmatch(line)
         if told_of and told_of[1] in ids:
-            blocks.append((ids[told_of[1]], _status(told_of[3], bool(told_of[2])), []))
+            blocks.append((ids[told_of[1]], STATUS[told_of[2]], []))
         elif blocks:
             blocks[-1][2].append(line)
     for each, status, lines in blocks:
         found.setdefault(each, []).append(Result(status, tuple(lines)))
     return found
-
-
-def _status(word: str, no_files: bool) -> Status:
-    if word == "Skipped" and not no_files:
-        return "no-data"
-    return "fail" if word == "Failed" else "pass"
 
 
 def _evidence(hook: str, name: str, results: list[Result], tracked: frozenset[str]) -> Evidence:

@@ -23,7 +23,7 @@ from preflight import workspace
 from preflight.gates import TIMED
 
 JOBS = 2
-FAULT_PART, HONEST_PART = 8, 6
+FAULT_PART, TIMED_PART, HONEST_PART = 7, 1, 6
 EVERY = 20
 
 
@@ -64,7 +64,9 @@ def chosen(part: str | None, names: Sequence[str]) -> tuple[list[Fault], list[Ho
         return [known[n] for n in names if n in known], [others[n] for n in names if n in others]
     if part is None:
         return list(FAULTS), generated()
-    faults = sorted(FAULTS, key=lambda each: _hash(part, each.name))[:FAULT_PART]
+    shuffled = sorted(FAULTS, key=lambda each: _hash(part, each.name))
+    faults = [each for each in shuffled if each.gate not in TIMED][:FAULT_PART]
+    faults += [each for each in shuffled if each.gate in TIMED][:TIMED_PART]
     honest = sorted(generated(), key=lambda each: _hash(part, each.name))[:HONEST_PART]
     return faults, honest
 

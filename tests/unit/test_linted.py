@@ -90,9 +90,9 @@ def test_a_skipped_hook_is_no_data() -> None:
     assert statuses(output)["types"] == "no-data"
 
 
-def test_a_hook_without_files_to_check_passes() -> None:
+def test_a_hook_without_files_to_check_is_no_data() -> None:
     nothing = shown("types", "Skipped", postfix="(no files to check)")
-    assert statuses(GREEN.replace(shown("types", "Passed"), nothing))["types"] == "pass"
+    assert statuses(GREEN.replace(shown("types", "Passed"), nothing))["types"] == "no-data"
 
 
 def test_a_hook_that_did_not_run_is_no_data() -> None:

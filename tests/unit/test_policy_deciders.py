@@ -3,7 +3,7 @@
 import pytest
 
 from changes import Texts, change
-from preflight.policy import deciders
+from preflight.policy import deciders, jobs
 
 PATH, OTHER = ".github/workflows/pull-request.yml", ".github/workflows/test.yml"
 GREEN = "re-actors/alls-green@" + "0" * 40
@@ -173,11 +173,11 @@ def test_other_triggers_may_go() -> None:
     assert named({PATH: "on: [push]\njobs: {}\n"}, {PATH: "on: schedule\njobs: {}\n"}) == []
 
 
-@pytest.mark.parametrize("key", ["paths", "paths-ignore"])
+@pytest.mark.parametrize("key", ["paths", "paths-ignore", "types", "branches-ignore"])
 @pytest.mark.parametrize("event", ["pull_request", "merge_group"])
 def test_a_path_filter_before_a_decider_is_named(event: str, key: str) -> None:
     said = edited(f"  {event}:\n", f"  {event}:\n    {key}: [src/**]\n")
-    words = "path filter on a required check"
+    words = "filter on a required check"
     assert said == [f"{words}: {PATH}: {event} {key}; ['src/**']"]
 
 
@@ -185,8 +185,45 @@ def test_a_path_filter_where_nothing_decides_is_not_named() -> None:
     assert named({}, {PATH: "on: {pull_request: {paths: [a]}}\njobs: {}\n"}) == []
 
 
-def test_a_filter_of_branches_is_not_named() -> None:
+def test_a_filter_that_keeps_main_is_not_named() -> None:
     assert edited("  pull_request:\n", "  pull_request:\n    branches: [main]\n") == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("run: make load", "run: make help", "load: make load"),
+        ("run: make load", "run: make load\n        if: false", "load: make load"),
+        ("    steps:\n      - run: make load\n", "    steps: []\n", "load: make load"),
+        ("  load:\n", "  load:\n    if: false\n", "load: the job"),
+    ],
+)
+def test_a_command_that_is_no_longer_run_is_named(old: str, new: str, said: str) -> None:
+    assert edited(old, new) == [f"no longer done: {PATH}: {said}"]
+
+
+def test_an_output_that_says_something_else_is_named() -> None:
+    stated = "  lint:\n    outputs: {code: a}\n"
+    before = WORKFLOW.replace("  lint:\n", stated)
+    after = before.replace("code: a", "code: 'false'")
+    (said,) = named({PATH: before}, {PATH: after})
+    assert said == f"no longer done: {PATH}: lint: outputs: code: a"
+
+
+def test_another_command_beside_is_not_named() -> None:
+    assert edited("      - run: make load\n", "      - run: make x\n      - run: make load\n") == []
+
+
+def test_a_workflow_under_another_name_is_named() -> None:
+    after = {PATH: f"name: other\n{WORKFLOW}"}
+    (said,) = named({PATH: f"name: pull-request\n{WORKFLOW}"}, after)
+    assert said == f"workflow under another name: {PATH} pull-request -> other"
+
+
+def test_a_document_of_aliases_without_end_is_no_yaml() -> None:
+    rows = ["a0: &a0 [x]"]
+    rows += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 40)]
+    assert jobs.parsed("\n".join(rows)) is None
 
 
 def test_a_renamed_workflow_is_not_named() -> None:

@@ -21,6 +21,7 @@ from fake_github import (
     zipped,
 )
 from preflight.errors import Problem
+from preflight.evidence import Notice
 from preflight.pull_request import cml, origin
 from preflight.pull_request.artifact import ARTIFACTS, ZIP_BYTES, listed, parts
 from preflight.pull_request.commands import made_safe
@@ -270,6 +271,9 @@ def test_a_known_command_is_shown_as_it_is(command: str) -> None:
         ".venv/bin/pytest 'tests/a",
         ".venv/bin/pytest 'tests/a\nevil'",
         "make test\nevil",
+        "make push",
+        "make clean",
+        ".venv/bin/pytest tests/../../evil.py",
         "",
     ],
 )
@@ -278,3 +282,12 @@ def test_a_command_that_does_more_gives_way_to_the_gates_own(command: str) -> No
     lines = (part.evidence[0].model_copy(update={"reproduce": command}),)
     (line,) = made_safe(part.model_copy(update={"evidence": lines})).evidence
     assert line.reproduce == "make gates ONLY=quality"
+
+
+def test_warnings_are_mains_to_give_and_not_the_runs() -> None:
+    kinds = ("champion", "declaration", "guards", "machinery", "waiver")
+    notices = tuple(
+        Notice.model_validate({"kind": kind, "text": "judged by main"}) for kind in kinds
+    )
+    part = green(HEAD, "quality").model_copy(update={"notices": notices})
+    assert [each.kind for each in made_safe(part).notices] == ["champion", "declaration"]

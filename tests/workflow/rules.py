@@ -146,7 +146,7 @@ def trusting(parsed: Parsed) -> list[str]:
         uses, given = step.get("uses", "").partition("@")[0], step.get("with", {})
         if uses == "actions/checkout" and {"ref", "repository"} & set(given):
             found.append(f"{name}: checks out {given.get('ref', given.get('repository'))}")
-        if uses == "./.github/actions/setup" and given.get("cache") != "":
+        if uses == "./.github/actions/setup" and given.get("cache") is not False:
             found.append(f"{name}: restores a cache")
         if uses.startswith(("actions/cache", "actions/download-artifact")):
             found.append(f"{name}: {uses}")

@@ -20,6 +20,7 @@ from preflight.gates.case import Case
 from preflight.gates.limits import Benchmark
 from preflight.gates.side import Side
 from preflight.gates.timing import ROLES, Clock, Measure, Role, Timed, Times
+from preflight.layout import SPLIT
 
 GATE = "benchmark"
 Workload = Literal["predict-one", "predict-batch", "features", "training", "service-start"]
@@ -95,7 +96,7 @@ def _judged(workload: Workload, timed: Timed, most: float) -> list[Evidence]:
     if timed.cold:
         found = f"cold against warm: {', '.join(sorted(timed.cold))} not warmed"
     elif status == "no-data" and timed.floor >= most:
-        needed = control.needed(most)
+        needed = control.needed(most if control.value >= 1 else 1 / most)
         found += ": too noisy: the champion differs from itself; " + _more(needed)
     elif status == "no-data":
         found += ": too noisy to tell; " + _more(head.needed(most))
@@ -158,12 +159,16 @@ def _clocks(case: Case, workload: Workload) -> Iterator[dict[Role, Clock]]:
 def _rows(case: Case, side: Side, workload: Workload) -> pl.DataFrame:
     """Known columns of the newest rows, or of training rows with the target.
 
-    Where a side knows a column that these rows lack, requests are made from its contract.
+    Where a side knows a column that the candidate's rows lack, requests are made from its
+    contract, and training rows are its own.
     """
     names = [column.name for column in side.contract.known]
-    source = case.train if workload == "training" else case.newest
+    source = case.newest
     if workload == "training":
         names.append(side.contract.target.name)
+        source = case.train
+        if not set(names) <= set(source.columns):
+            source = pl.read_parquet(side.root / SPLIT / "train.parquet")
     elif not set(names) <= set(source.columns):
         return pl.DataFrame(reference.columns(side.contract, ROWS[workload]))
     places = np.linspace(0, len(source) - 1, min(len(source), ROWS[workload])).astype(np.int64)

@@ -45,8 +45,9 @@ def judge(case: Case) -> Findings:
 def findings(windows: Sequence[Window], limits: Load) -> Findings:
     """What the windows say; the champion's are missing where there is none."""
     kept = [each for each in windows if each.phase == "normal"]
-    door, busy = trust.at_the_door(kept), trust.generator(kept)
-    doubt, ratios = door or busy, paired(kept)
+    door = trust.at_the_door([each for each in windows if each.phase != "step"])
+    busy = trust.generator(kept)
+    doubt, ratios = door or _cut(kept, limits) or busy, paired(kept)
     return Findings(
         evidence=(
             _failures(windows, limits),
@@ -63,6 +64,13 @@ def findings(windows: Sequence[Window], limits: Load) -> Findings:
         tables=(shown.latencies(kept), shown.machine(windows)),
         charts=shown.charts(windows),
     )
+
+
+def _cut(kept: Sequence[Window], limits: Load) -> str:
+    """In words, that the run ended before its windows did; empty when it did not."""
+    fewest = min((len(of_side(kept, side)) for side in {each.side for each in kept}), default=0)
+    planned = limits.min_windows
+    return f"cut short: {fewest} of {planned} windows" if fewest < planned else ""
 
 
 def _told(check: str, claim: str, doubt: str, fine: str) -> Evidence:

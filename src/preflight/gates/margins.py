@@ -34,10 +34,10 @@ def slower(found: Ratio, most: float, noise: float) -> Status:
 
     On a machine that others use, the interval is often wider than the margin. The benchmark
     gate tells small differences; what breaks under load (a blocked loop, a queue, a lock) breaks
-    by factors. So an interval that holds 1 passes too if it ends below `noise`; one that leaves
-    1 aside and does not end below `most` is no data, and so is a wider one.
+    by factors. So an interval that holds 1 passes too if it ends below `noise` and the ratio
+    itself is within `most`; any other that does not end below `most` is no data.
     """
-    if found.low <= 1 <= found.high and found.high <= noise:
+    if found.low <= 1 <= found.high <= noise and found.value <= most:
         return "pass"
     return found.at_most(most)
 
@@ -46,7 +46,7 @@ def fewer(found: Ratio, least: float, noise: float) -> Status:
     """The same of a ratio of requests a second, which must be at least `least`."""
     if found.high < least:
         return "fail"
-    held = found.low <= 1 <= found.high and found.low >= 1 / noise
+    held = 1 / noise <= found.low <= 1 <= found.high and found.value >= least
     return "pass" if held or found.low >= least else "no-data"
 
 

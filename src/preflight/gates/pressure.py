@@ -7,7 +7,7 @@ from math import log
 from scipy.stats import theilslopes
 
 from preflight.evidence import Evidence, told
-from preflight.gates.hammer import Side, Window
+from preflight.gates.hammer import AFTER, Side, Window
 from preflight.gates.limits import Load
 from preflight.gates.margins import HOLDS, fewer, needed
 from preflight.gates.ratios import LEAST, ratio
@@ -69,8 +69,8 @@ def recovery(windows: Sequence[Window], limits: Load, doubt: str) -> Evidence:
     own = [each for each in windows if each.side == "candidate" and each.latencies]
     before = [each.percentile(95) for each in own if each.phase == "normal"]
     after = [each.percentile(95) for each in own if each.phase == "after"]
-    if doubt or not before or not after:
-        return told(GATE, "recovery", claim, None, doubt or "no window after the step-up")
+    if doubt or not before or len(after) < AFTER:
+        return told(GATE, "recovery", claim, None, doubt or "too few windows after the step-up")
     # One window of either kind may be slow because of the machine.
     now, then = min(after), max(before)
     said = f"p95 {now:.1f} ms after, at most {then:.1f} ms in a window before"

@@ -39,7 +39,7 @@ class Ratio:
     def needed(self, most: float) -> int | None:
         """Sets after which an interval of this spread would leave `most` aside; None: hardly any.
 
-        From the normal interval's width, sqrt(sets) = z spread / distance.
+        From the interval's width, sqrt(sets) = t spread / distance, with today's quantile t.
         """
         distance = abs(log(self.value) - log(most))
         z = float(student.ppf(1 - self.chance / 2, max(self.sets - 1, 1)))

@@ -19,7 +19,7 @@ from preflight.policy.jobs import (
 )
 from preflight.policy.loosening import Loosening, loosening
 
-FILTERS = ("paths", "paths-ignore")
+FILTERS = ("paths", "paths-ignore", "types", "branches", "branches-ignore")
 GREEN, ALLOWED = "re-actors/alls-green", ("allowed-skips", "allowed-failures")
 
 
@@ -33,10 +33,17 @@ def weakened(change: Change) -> Iterator[Loosening]:
             continue
         yield from _triggers(was, heirs)
         yield from _jobs(was, heirs)
+        yield from _work(was, heirs)
+        if len(heirs) == 1 and was.deciders and was.plain.get("name") != heirs[0].plain.get("name"):
+            # Another workflow waits for its runs by this name.
+            name = str(heirs[0].plain.get("name"))
+            yield loosening(
+                "workflow under another name", was.path, str(was.plain.get("name")), name
+            )
         for name in was.deciders:
             yield from _decider(name, was, heirs)
     for path, place, said in added(change, _filters):
-        yield loosening("path filter on a required check", f"{path}: {place}", remark=said)
+        yield loosening("filter on a required check", f"{path}: {place}", remark=said)
 
 
 def _triggers(was: Workflow, heirs: list[Workflow]) -> Iterator[Loosening]:
@@ -49,6 +56,27 @@ def _jobs(was: Workflow, heirs: list[Workflow]) -> Iterator[Loosening]:
     for job in was.jobs if was.deciders else ():
         if job not in was.deciders and not _now(job, was, heirs):
             yield loosening("job removed", f"{was.path}: {job}")
+
+
+def _work(was: Workflow, heirs: list[Workflow]) -> Iterator[Loosening]:
+    """Commands that a decided job ran and does not run now, or runs on another condition."""
+    for job in was.jobs if was.deciders else ():
+        for each, key in _now(job, was, heirs):
+            for said in _asked(was.jobs[job]) - _asked(each.jobs[key]):
+                yield loosening("no longer done", f"{each.path}: {key}: {said}")
+
+
+def _asked(job: Plain) -> Counter[str]:
+    """A job's condition, outputs and commands, each with its own condition."""
+    found = Counter(f"{each['run']}{_if(each)}".strip() for each in steps(job) if each.get("run"))
+    found.update(f"outputs: {key}: {value}" for key, value in mapping(job.get("outputs")).items())
+    if not runs_always(job):  # a decider has a check of its own
+        found[f"the job{_if(job)}"] += 1
+    return found
+
+
+def _if(plain: Plain) -> str:
+    return f" if {plain['if']}" if "if" in plain else ""
 
 
 def _now(job: str, was: Workflow, heirs: list[Workflow]) -> list[tuple[Workflow, str]]:
@@ -115,5 +143,5 @@ def _filters(workflow: Workflow) -> Places:
         for event, about in workflow.triggers.items()
         if workflow.deciders and event in GUARDED
         for key in FILTERS
-        if key in mapping(about)
+        if key in mapping(about) and not (key == "branches" and "main" in str(mapping(about)[key]))
     )

@@ -119,10 +119,15 @@ def added(change: Change, places: Callable[[Workflow], Places]) -> Iterator[tupl
 
 @lru_cache(maxsize=64)
 def parsed(text: str | None) -> Plain | None:
-    """YAML's mapping, an empty one where there is another value; None for no text or no YAML."""
+    """YAML's mapping, an empty one where there is another value; None for no text or no YAML.
+
+    None for an alias as well: a few of them, nested, are a document without end.
+    """
     if text is None:
         return None
     try:
+        if any(isinstance(each, yaml.AliasEvent) for each in yaml.parse(text)):
+            return None
         return mapping(yaml.safe_load(text))
     except (yaml.YAMLError, ValueError, RecursionError):
         return None
