@@ -9,7 +9,7 @@ import numpy as np
 
 from preflight import bento
 from preflight.evidence import Evidence, Findings, Status, told
-from preflight.gates import hammer, pressure, services, shown, traffic, trust
+from preflight.gates import hammer, pressure, services, shown, traffic, validity
 from preflight.gates.case import Case
 from preflight.gates.hammer import Side, Window, mean_rate, of_side, pooled
 from preflight.gates.limits import Load
@@ -45,14 +45,14 @@ def judge(case: Case) -> Findings:
 def findings(windows: Sequence[Window], limits: Load) -> Findings:
     """What the windows say; the champion's are missing where there is none."""
     kept = [each for each in windows if each.phase == "normal"]
-    door = trust.at_the_door([each for each in windows if each.phase != "step"])
-    busy = trust.generator(kept)
+    door = validity.at_the_door([each for each in windows if each.phase != "step"])
+    busy = validity.generator(kept)
     doubt, ratios = door or _cut(kept, limits) or busy, paired(kept)
     return Findings(
         evidence=(
             _failures(windows, limits),
             _told("door", "No request is refused at the door.", door, "every request got in"),
-            _told("generator", "The generator keeps up.", busy, trust.pace(kept)),
+            _told("generator", "The generator keeps up.", busy, validity.pace(kept)),
             *(_latency(name, ratios, kept, limits, doubt) for name in ("p50", "p95", "p99")),
             _rate(ratios, kept, limits, doubt),
             *_absolute(of_side(kept, "candidate"), limits, doubt),
