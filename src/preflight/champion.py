@@ -14,7 +14,7 @@ from preflight.layout import STATE
 from preflight.workspace import clone, failed, run
 
 Kind = Literal["production", "merge base", "first parent", "named", "baseline"]
-MAIN = ("origin/main", "main")
+MAIN = ("upstream/main", "origin/main", "main")  # a fork's clone has both
 MARK = STATE / "champion.json"
 CURRENT = """
 import json, pathlib

@@ -13,7 +13,7 @@ import yaml
 
 from preflight import evidence, lineage
 from preflight.errors import Problem
-from preflight.evidence import Evidence, Findings, Part, Status, told, worst
+from preflight.evidence import Evidence, Findings, Part, Status, Table, told, worst
 from preflight.layout import EVIDENCE
 from preflight.workspace import environment, run
 
@@ -83,11 +83,25 @@ def judged(hooks: dict[str, str], code: int, output: str, tracked: frozenset[str
     hold the very secret that it found.
     """
     results = _results(hooks, output)
-    lines = [_evidence(name, said, results.get(name, []), tracked) for name, said in hooks.items()]
+    absent = [name for name in hooks if _is_absent(name, results.get(name, []))]
+    lines = [
+        _evidence(name, said, results.get(name, []), tracked)
+        for name, said in hooks.items()
+        if name not in absent
+    ]
     if code and worst(line.status for line in lines) != "fail":
         claim = "pre-commit ended as its hooks did."
         lines.append(told("lint", "pre-commit", claim, False, f"exit code {code}, no hook failed"))
-    return Findings(evidence=tuple(lines))
+    rows = tuple((name[:120], "its tool is not installed; CI requires it") for name in absent)
+    table = Table(title="Hooks not run here", columns=("hook", "why"), rows=rows)
+    return Findings(evidence=tuple(lines), tables=(table,) if rows else ())
+
+
+def _is_absent(hook: str, results: list[Result]) -> bool:
+    """Whether a hook passed because its tool, of the same name, is not there: it shows nothing."""
+    words = f"{hook} is not installed: "
+    passed = bool(results) and all(each.status == "pass" for each in results)
+    return passed and any(line.startswith(words) for each in results for line in each.lines)
 
 
 def _shown(root: Path) -> tuple[int, str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 # `python -P src/preflight/scope.py` runs this before any set-up: Git and the standard library.
-MAIN = ("origin/main", "main")
+MAIN = ("upstream/main", "origin/main", "main")  # a fork's clone has both
 PROSE = (
     re.compile(r"(?!(?:src|tests|data|models|requirements)/)(?:[^/]+/)*[^/]+\.md"),
     re.compile(r"LICENSE"),

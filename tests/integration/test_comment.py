@@ -276,7 +276,7 @@ def test_the_policy_is_mains_own_and_the_contract_the_changes_word(place: Place)
     assert text.startswith("## 🔴 Not ready: 1 of ")
     assert "policy / limits" in text
     assert "gates.quality.max&#95;rmse" in text
-    assert "Machinery touched: machinery touched: 1 file: Makefile" in text
+    assert "Machinery touched: 1 file: Makefile" in text
     assert "the change's own word: as it should be" in text
     assert "policy was judged here by main's code" in text
 

@@ -233,3 +233,11 @@ def test_every_hook_of_this_repository_is_a_check_of_its_own() -> None:
     hooks = linted.hooks_of(ROOT)
     found = linted.judged(hooks, 0, "", frozenset()).evidence
     assert len({each.check for each in found}) == len(hooks) == len(set(hooks.values()))
+
+
+def test_a_hook_whose_tool_is_missing_is_no_green_check() -> None:
+    said = shown("types", "Passed", "types is not installed: nothing was checked by it")
+    output = GREEN.replace(shown("types", "Passed"), said)
+    found = linted.judged(HOOKS, 0, output, TRACKED)
+    assert "types" not in {line.check for line in found.evidence}
+    assert found.tables[0].rows == (("types", "its tool is not installed; CI requires it"),)

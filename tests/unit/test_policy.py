@@ -149,7 +149,7 @@ def test_a_waiver_lets_its_finding_pass_on_the_first_screen(tmp_path: Path) -> N
             "waived: limits: gates.quality.max_rmse; Trips in snow are harder to predict.; "
             "@your-org/model-owners; until 2026-02-01",
         ),
-        ("machinery", "machinery touched: 1 file: .github/waivers.yaml"),
+        ("machinery", "1 file: .github/waivers.yaml"),
     ]
     assert found.tables[0].rows == (
         ("limits", "gates.quality.max_rmse", "6.0", "9.0", "until 2026-02-01"),
@@ -219,7 +219,7 @@ def test_many_touched_files_of_the_machinery_are_counted(tmp_path: Path) -> None
     files = {f"src/preflight/part_{each:02}.py": "" for each in range(15)}
     (notice,) = judged(tmp_path, files | {"README.md": ""}).notices
     assert notice.kind == "machinery"
-    assert notice.text.startswith("machinery touched: 15 files: src/preflight/part_00.py, ")
+    assert notice.text.startswith("15 files: src/preflight/part_00.py, ")
     assert notice.text.endswith("src/preflight/part_11.py and 3 more")
 
 

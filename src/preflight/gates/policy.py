@@ -151,7 +151,7 @@ def _machinery(change: Change) -> list[Notice]:
     if not touched:
         return []
     count, names = counted(len(touched), "file"), listed(touched, most=550, between=", ")
-    text = f"machinery touched: {count}: {names}"
+    text = f"{count}: {names}"
     return [Notice(kind="machinery", text=text)]
 
 
