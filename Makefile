@@ -70,8 +70,8 @@ lint: .venv/.stamp ## format, lint, types, secrets, workflows, large files, YAML
 tools: ## build the checkers that are not Python's, with Go
 	@GOBIN=$(CURDIR)/.preflight/go go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
-audit: .venv/.stamp ## known weaknesses of the locked packages
-	@.venv/bin/pip-audit --require-hashes --disable-pip --requirement requirements/serve.txt --requirement requirements/dev.txt
+audit: .venv/.stamp ## known weaknesses of the locked packages; one that cannot be looked up is red
+	@.venv/bin/pip-audit --strict --require-hashes --disable-pip --requirement requirements/serve.txt --requirement requirements/dev.txt
 
 secrets: .venv/.stamp ## search every file for secrets
 	@.venv/bin/pre-commit run secrets --all-files

@@ -11,10 +11,10 @@ from preflight import release
 from preflight.errors import Problem
 from preflight.files import read_json, sha256, write_json
 from preflight.layout import STATE
+from preflight.scope import MAIN
 from preflight.workspace import clone, failed, run
 
 Kind = Literal["production", "merge base", "first parent", "named", "baseline"]
-MAIN = ("upstream/main", "origin/main", "main")  # a fork's clone has both
 MARK = STATE / "champion.json"
 CURRENT = """
 import json, pathlib

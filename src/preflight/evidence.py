@@ -24,7 +24,7 @@ Cell = Short | FiniteFloat | int | None
 
 MAX_BYTES = 1_000_000  # of one part's file
 TESTS = ("unit", "integration", "coverage")  # what `make test` leaves
-OWN = {"benchmark": "make bench-compare", "load": "make load", "lint": "make lint"}
+COMMANDS = {"benchmark": "make bench-compare", "load": "make load", "lint": "make lint"}
 
 
 class Plain(BaseModel):
@@ -157,7 +157,7 @@ def told(
     gate: str, check: str, claim: str, holds: bool | None, found: str, **figures: Any
 ) -> Evidence:
     """One check of a gate: `holds` None says that there is no data."""
-    command = "make test" if gate in TESTS else OWN.get(gate, f"make gates ONLY={gate}")
+    command = "make test" if gate in TESTS else COMMANDS.get(gate, f"make gates ONLY={gate}")
     status: Status = "no-data" if holds is None else "pass" if holds else "fail"
     return Evidence(
         gate=gate,

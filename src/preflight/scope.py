@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 # `python -P src/preflight/scope.py` runs this before any set-up: Git and the standard library.
-MAIN = ("upstream/main", "origin/main", "main")  # a fork's clone has both
+# Full names, or a tag could stand in; a fork's clone has both remotes.
+MAIN = ("refs/remotes/upstream/main", "refs/remotes/origin/main", "refs/heads/main")
 PROSE = (
     re.compile(r"(?!(?:src|tests|data|models|requirements)/)(?:[^/]+/)*[^/]+\.md"),
     re.compile(r"LICENSE"),
@@ -28,15 +29,10 @@ def docs_only(paths: Iterable[str]) -> bool:
     return bool(found) and all(any(each.fullmatch(path) for each in PROSE) for path in found)
 
 
-def changed(root: Path) -> list[str]:
-    """Paths that HEAD changed against where it left main, on main against its first parent.
-
-    A renamed file counts with both names. Raises Unclear.
-    """
-    base = _base(root)
-    raw = _git(
-        root, "diff", "--raw", "-z", "--no-renames", "--ignore-submodules=none", base, "HEAD"
-    )
+def changed(root: Path, base: str, head: str) -> list[str]:
+    """Paths that differ between two commits, a renamed file's both. Raises Unclear."""
+    words = ("diff", "--raw", "-z", "--no-renames", "--ignore-submodules=none")
+    raw = _git(root, *words, base, head)
     fields = raw.split("\0")[:-1]
     for about in fields[::2]:
         if not set(about.removeprefix(":").split()[:2]) <= REGULAR:
@@ -45,6 +41,7 @@ def changed(root: Path) -> list[str]:
 
 
 def _base(root: Path) -> str:
+    """Where HEAD left main; on main its first parent. Raises Unclear."""
     head = _git(root, "rev-parse", "--verify", "HEAD").strip()
     for name in MAIN:
         try:
@@ -66,7 +63,7 @@ def _git(root: Path, *words: str) -> str:
 def main(root: Path) -> None:
     """Print code=false where only prose changed, else code=true, and tell GitHub's next jobs."""
     try:
-        prose = docs_only(changed(root))
+        prose = docs_only(changed(root, _base(root), "HEAD"))
     except (Unclear, OSError) as error:
         prose = False
         sys.stderr.write(f"scope: {error}; so it counts as code\n")

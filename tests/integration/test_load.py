@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from preflight.bento import free_port
-from preflight.gates import hammer
-from preflight.gates.traffic import BATCH, SINGLE, Request
+from preflight.gates.load_test import generator
+from preflight.gates.load_test.traffic import BATCH, SINGLE, Request
 
 SERVER = """
 import sys
@@ -63,15 +63,15 @@ def test_windows_hold_every_request_with_what_it_was_answered(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, seconds in (("WARM_SECONDS", 0.2), ("WINDOW_SECONDS", 0.5), ("STEP_SECONDS", 0.2)):
-        monkeypatch.setattr(hammer, name, seconds)
-    monkeypatch.setattr(hammer, "STEPS", (1, 4))
+        monkeypatch.setattr(generator, name, seconds)
+    monkeypatch.setattr(generator, "STEPS", (1, 4))
     odd = (
         Request(0.9, SINGLE, "refuse", 422),
         Request(0.91, SINGLE, "malformed, and answered", 422),
         Request(0.92, SINGLE, "large", 200),
     )
 
-    windows = hammer.run({"candidate": address}, [day(*odd)] * 3, 4)
+    windows = generator.run({"candidate": address}, [day(*odd)] * 3, 4)
 
     phases = [each.phase for each in windows]
     assert phases == ["warm", *["normal"] * 3, *["step"] * 2, *["after"] * 3]

@@ -9,8 +9,8 @@ from pathlib import Path
 import locust
 
 from preflight import params, project, table
-from preflight.gates.locustfile import Caller
-from preflight.gates.traffic import day
+from preflight.gates.load_test.locustfile import Caller
+from preflight.gates.load_test.traffic import day
 from preflight.layout import VALID
 
 REQUESTS = 2_000

@@ -13,10 +13,10 @@ import pytest
 from conftest import ROOT
 from preflight.evidence import Evidence, Findings
 from preflight.gates import limits, load
-from preflight.gates.hammer import STEPS, Phase, Side, Window, order
-from preflight.gates.margins import fewer, slower
+from preflight.gates.load_test.generator import STEPS, Phase, Side, Window, order
+from preflight.gates.load_test.margins import fewer, slower
+from preflight.gates.load_test.traffic import day
 from preflight.gates.ratios import Ratio
-from preflight.gates.traffic import day
 from preflight.serving.requests import Decoder, Invalid
 from taxi.contract import CONTRACT
 
@@ -337,7 +337,7 @@ def test_the_judge_does_not_import_gevent() -> None:
 
     importing = [
         path.name
-        for path in sorted(source.glob("*.py"))
+        for path in sorted(source.rglob("*.py"))
         if "import gevent" in path.read_text(encoding="utf-8")
     ]
 

@@ -99,7 +99,7 @@ def test_code_renamed_to_prose_is_code(tmp_path: Path) -> None:
     root = repository(tmp_path)
     (root / "code.py").rename(root / "code.md")
     commit(root)
-    assert sorted(scope.changed(root)) == ["code.md", "code.py"]
+    assert sorted(scope.changed(root, "main", "HEAD")) == ["code.md", "code.py"]
     assert said(root) == "code=true\n"
 
 

@@ -9,11 +9,12 @@ import numpy as np
 
 from preflight import bento
 from preflight.evidence import Evidence, Findings, Status, told
-from preflight.gates import hammer, pressure, services, shown, traffic, validity
+from preflight.gates import services
 from preflight.gates.case import Case
-from preflight.gates.hammer import Side, Window, mean_rate, of_side, pooled
 from preflight.gates.limits import Load
-from preflight.gates.margins import HOLDS, Ratios, fewer, needed, paired, slower
+from preflight.gates.load_test import generator, pressure, shown, traffic, validity
+from preflight.gates.load_test.generator import Side, Window, mean_rate, of_side, pooled
+from preflight.gates.load_test.margins import HOLDS, Ratios, fewer, needed, paired, slower
 from preflight.gates.ratios import LEAST, Ratio
 from preflight.layout import STATE
 
@@ -23,7 +24,7 @@ GATE = "load"
 def judge(case: Case) -> Findings:
     """Load both sides' services in turn and compare."""
     limits = case.limits.load
-    count = round(limits.min_rate * hammer.WINDOW_SECONDS)
+    count = round(limits.min_rate * generator.WINDOW_SECONDS)
     days = [
         traffic.day(case.newest, case.contract, count, seed)
         for seed in range(1, limits.min_windows + 1)
@@ -38,7 +39,7 @@ def judge(case: Case) -> Findings:
             side: stack.enter_context(bento.served(root, folder, root / STATE / f"load-{side}"))
             for side, (root, folder) in folders.items()
         }
-        windows = hammer.run(addresses, days, limits.min_users)
+        windows = generator.run(addresses, days, limits.min_users)
     return findings(windows, limits)
 
 

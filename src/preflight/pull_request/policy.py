@@ -40,7 +40,7 @@ def judge(root: Path, github: GitHub, head: str, word: Part | None) -> Judged:
         if base is None:
             raise Problem(head[:12], "no earlier commit", "a merge base with main", "Rebase it.")
         findings = policy.judge(root, base, head, None, datetime.now(UTC).date())
-        prose = scope.docs_only(_changed(root, base, head))
+        prose = _prose(root, base, head)
         return Judged(_part(findings, head, _contract(word, prose)), prose)
     except Problem as problem:
         why = f"main could not judge it: {problem.where}: {shown(problem.found, 300)}"
@@ -103,12 +103,11 @@ def _contract(word: Part | None, prose: bool) -> Evidence:
     return told(policy.GATE, CONTRACT, claim, holds, f"the change's own word: {said[0].found}")
 
 
-def _changed(root: Path, base: str, head: str) -> list[str]:
-    """Changed paths, a renamed file's both; none where a link or a submodule is among them."""
-    words = ("diff", "--raw", "-z", "--no-renames", "--ignore-submodules=none")
-    fields = run(root, "git", *words, f"{base}...{head}").stdout.split("\0")[:-1]
-    modes = {mode for about in fields[::2] for mode in about.removeprefix(":").split()[:2]}
-    return fields[1::2] if modes <= scope.REGULAR else []
+def _prose(root: Path, base: str, head: str) -> bool:
+    try:
+        return scope.docs_only(scope.changed(root, base, head))
+    except scope.Unclear:
+        return False
 
 
 def _missing(commit: str, found: str) -> Problem:

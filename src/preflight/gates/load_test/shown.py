@@ -8,8 +8,8 @@ from statistics import fmean
 import psutil
 
 from preflight.evidence import Chart, Headline, Table
-from preflight.gates.hammer import Side, Window, mean_rate, of_side, pooled
-from preflight.gates.margins import Ratios
+from preflight.gates.load_test.generator import Side, Window, mean_rate, of_side, pooled
+from preflight.gates.load_test.margins import Ratios
 
 SIDES: tuple[Side, ...] = ("champion", "candidate")
 

@@ -1,6 +1,6 @@
 """The load generator: locust's callers over a plan of windows, in a process of its own.
 
-python -m preflight.gates.locustfile PLAN RESULT: both are JSON files. Locust replaces the
+python -m preflight.gates.load_test.locustfile PLAN RESULT: both are JSON files. Locust replaces the
 standard library's sockets and threads when it is imported, so the judge never imports this.
 """
 

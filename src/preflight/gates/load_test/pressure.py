@@ -7,9 +7,9 @@ from math import log
 from scipy.stats import theilslopes
 
 from preflight.evidence import Evidence, told
-from preflight.gates.hammer import AFTER, Side, Window
 from preflight.gates.limits import Load
-from preflight.gates.margins import HOLDS, fewer, needed
+from preflight.gates.load_test.generator import AFTER, Side, Window
+from preflight.gates.load_test.margins import HOLDS, fewer, needed
 from preflight.gates.ratios import LEAST, ratio
 
 GATE = "load"

@@ -15,7 +15,7 @@ import psutil
 import preflight
 from preflight.errors import Problem
 from preflight.files import read_json, write_json
-from preflight.gates.traffic import Request
+from preflight.gates.load_test.traffic import Request
 from preflight.workspace import environment
 
 Phase = Literal["warm", "normal", "step", "after"]
@@ -150,7 +150,14 @@ def _window(plan: Mapping[str, Any], found: Mapping[str, Any], requests: int) ->
 def _generate(plan: Path, result: Path, seconds: float) -> None:
     """Run the load generator, a process of its own with this judge's code."""
     code = str(Path(preflight.__file__).parents[1])
-    command = [sys.executable, "-P", "-m", "preflight.gates.locustfile", str(plan), str(result)]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "preflight.gates.load_test.locustfile",
+        str(plan),
+        str(result),
+    ]
     try:
         done = subprocess.run(
             command,

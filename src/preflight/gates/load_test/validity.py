@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from preflight.gates.hammer import Window, of_side
+from preflight.gates.load_test.generator import Window, of_side
 
 BUSY = 0.9  # of a core: more than this, and the generator measures itself
 MET = 0.9  # of the rate that was asked for

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from math import log
 
 from preflight.evidence import Status
-from preflight.gates.hammer import Window, of_side
+from preflight.gates.load_test.generator import Window, of_side
 from preflight.gates.ratios import LEAST, Ratio, ratio
 
 HOLDS: dict[Status, bool | None] = {"pass": True, "fail": False, "no-data": None}
