@@ -100,8 +100,8 @@ register: .venv/.stamp ## put this commit's model into the registry
 bento: .venv/.stamp ## build the Bento of this commit's registered model
 	@.venv/bin/preflight bento
 
-serve: setup ## serve this commit's model on 127.0.0.1:3000, after what is missing for it
-	@.venv/bin/preflight serve
+serve: setup ## serve this commit's model on 127.0.0.1:3000 without keys, after what is missing for it
+	@.venv/bin/preflight serve --auth off
 
 bench-pipeline: setup ## measure the pipeline; prints the table of docs/benchmarks.md
 	@.venv/bin/python tests/benchmark/pipeline.py

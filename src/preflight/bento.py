@@ -9,13 +9,14 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import yaml
 
@@ -24,9 +25,11 @@ from preflight.errors import Problem
 from preflight.files import sha256, write_json
 from preflight.layout import PACKAGED, STATE
 from preflight.predictor import MANIFEST
+from preflight.serving import keys
 from preflight.workspace import clone, environment, failed
 
 START_SECONDS = 60
+UNCAPPED = 1e9  # requests a second
 log = logging.getLogger("preflight")
 
 
@@ -133,14 +136,31 @@ def free_port() -> int:
         return port
 
 
-@contextmanager
-def served(root: Path, folder: Path, state: Path) -> Iterator[str]:
-    """Serve a Bento until the block ends; yields its address once it is ready.
+@dataclass(frozen=True)
+class Server:
+    """A running service: its address, and a key of all scopes."""
 
-    Its log goes to `state`/serve.log. Raises Problem when it does not become ready.
+    address: str
+    key: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a request to it needs."""
+        return {"content-type": "application/json", "authorization": f"Bearer {self.key}"}
+
+
+@contextmanager
+def served(
+    root: Path, folder: Path, state: Path, more: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """Serve a Bento until the block ends, under `more` variables; yields it once it is ready.
+
+    Its log and keys go below `state`. Raises Problem when it does not become ready.
     """
     port = free_port()
-    variables = environment(state)
+    place = state / STATE / "serving/keys.json"
+    key = keys.add(place, "preflight", keys.SCOPES, UNCAPPED)
+    variables = environment(state) | {"PREFLIGHT_KEYS": str(place)} | dict(more or {})
     del variables["PYTHONPATH"]  # it must live from its own files
     logged = state / STATE / "serve.log"
     logged.parent.mkdir(parents=True, exist_ok=True)
@@ -156,9 +176,11 @@ def served(root: Path, folder: Path, state: Path) -> Iterator[str]:
     address = f"http://127.0.0.1:{port}"
     try:
         _wait(server, address, logged)
-        yield address
+        yield Server(address, key)
     finally:
-        server.terminate()
+        # As Ctrl-C does: at once, where SIGTERM would let the callers drain away.
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGINT)
         try:
             server.wait(20)
         except subprocess.TimeoutExpired:
@@ -196,11 +218,9 @@ def _reason(logged: Path) -> str:
     return _refusal(logged) or (lines or ["it said nothing"])[-1][-300:]
 
 
-def ask(address: str, route: str, body: Any = None) -> Any:
+def ask(server: Server, route: str, body: Any = None) -> Any:
     """POST a JSON body, or GET without one; returns the JSON answer."""
-    from urllib.request import Request
-
     data = None if body is None else json.dumps(body).encode()
-    request = Request(address + route, data, {"content-type": "application/json"})  # noqa: S310
+    request = Request(server.address + route, data, server.headers)  # noqa: S310
     with urlopen(request, timeout=30) as answer:  # noqa: S310
         return json.load(answer)

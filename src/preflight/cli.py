@@ -165,20 +165,78 @@ def bento() -> None:
 
 @main.command()
 @click.option("--port", default=3000, show_default=True, help="Port on 127.0.0.1.")
-def serve(port: int) -> None:
-    """Serve this commit's model, after what is missing: restore, register, bento."""
+@click.option("--auth", type=click.Choice(["keys", "off"]), default="keys", show_default=True)
+def serve(port: int, auth: str) -> None:
+    """Serve this commit's model on the loopback, after what is missing: restore, register, bento.
+
+    Example: preflight serve --auth off
+    """
     from preflight.bento import build, command, require_free
     from preflight.registry import register
     from preflight.restore import restore
+    from preflight.serving.keys import place as keys_place
+    from preflight.serving.switches import at_home
 
     place = workspace.root()
     require_free(port)
     restore(place)
     register(place)
     serving = command(place, build(place), port)
-    variables = workspace.environment(place)
+    switched = at_home(place / STATE / "serving/switches.yaml", auth)
+    variables = workspace.environment(place) | {
+        "PREFLIGHT_SWITCHES": str(switched),
+        "PREFLIGHT_KEYS": str((place / keys_place()).resolve()),
+    }
     del variables["PYTHONPATH"]
+    if auth == "off":
+        click.echo("auth: off, so anybody on this machine is answered, and nobody else", err=True)
+    click.echo(f"switches, read every second: {switched}", err=True)
     os.execve(serving[0], serving, variables)  # noqa: S606 (a list, no shell)
+
+
+@main.group()
+def keys() -> None:
+    """Keys of the service's clients; in PREFLIGHT_KEYS, or .preflight/serving/keys.json."""
+
+
+@keys.command("add")
+@click.argument("client")
+@click.option(
+    "--scope", "scopes", multiple=True, type=click.Choice(["predict", "outcomes", "admin"])
+)
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Requests a second.")
+def keys_add(client: str, scopes: tuple[Any, ...], rate: float | None) -> None:
+    """Make a key and print it, once: only its hash is kept. Its scope is predict, or those given.
+
+    Example: preflight keys add dispatch --scope predict --scope outcomes
+    """
+    from preflight.serving import keys
+
+    click.echo(keys.add(keys.place(), client, scopes or ("predict",), rate))
+    click.echo("it is shown this once; running services know it within seconds", err=True)
+
+
+@keys.command("list")
+def keys_list() -> None:
+    """Print each key's id, client, scopes, date and cap."""
+    from preflight.serving import keys
+
+    for key in keys.listed(keys.place()):
+        rate = f"{key.rate:g}/s" if key.rate else "-"
+        click.echo(f"{key.id}  {key.client:<20}  {','.join(key.scopes):<24}  {key.created}  {rate}")
+
+
+@keys.command("revoke")
+@click.argument("id")
+def keys_revoke(id: str) -> None:
+    """Take a key back; running services refuse it within seconds.
+
+    Example: preflight keys revoke 3f9ac01b77de
+    """
+    from preflight.serving import keys
+
+    gone = keys.revoke(keys.place(), id)
+    click.echo(f"revoked {gone.id} of {gone.client}", err=True)
 
 
 @main.command()

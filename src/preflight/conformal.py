@@ -1,5 +1,6 @@
 """Prediction intervals by split conformal calibration, in groups by predicted value."""
 
+from bisect import bisect_left
 from dataclasses import asdict, dataclass
 from math import ceil
 from typing import Any
@@ -50,6 +51,12 @@ class Interval:
         lower = predicted + np.array(self.lower)[group]
         upper = predicted + np.array(self.upper)[group]
         return np.clip(lower, least, most), np.clip(upper, least, most)
+
+    def one(self, predicted: float, least: float, most: float) -> tuple[float, float]:
+        """The ends of one prediction, as `bounds` gives them."""
+        group = bisect_left(self.edges, predicted)
+        lower, upper = predicted + self.lower[group], predicted + self.upper[group]
+        return min(max(lower, least), most), min(max(upper, least), most)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON data."""

@@ -167,13 +167,13 @@ def _serve(root: Path, scratch: Path, folder: Path, journal: Journal) -> None:
     """Ask the served Bento and the model in this process; every bit must be equal."""
     model = Predictor(scratch / PACKAGED)
     columns = reference.columns(model.contract, ROWS, seed=2)
-    expected = model.answer(columns).value.tolist()
-    with journal.step("serve") as say, bento.served(root, folder, scratch) as address:
+    expected = model.given(columns).tolist()
+    with journal.step("serve") as say, bento.served(root, folder, scratch) as server:
         rows = reference.instances(columns)
-        single = bento.ask(address, "/v1/predict", rows[0])
+        single = bento.ask(server, "/v1/predict", rows[0])
         asked = {column.name: column.example for column in model.contract.known}
-        shown = bento.ask(address, "/v1/predict", asked)
-        batch = bento.ask(address, "/v1/predict/batch", {"instances": rows})["predictions"]
+        shown = bento.ask(server, "/v1/predict", asked)
+        batch = bento.ask(server, "/v1/predict/batch", {"instances": rows})["predictions"]
         if [answer["value"] for answer in batch] != expected or single["value"] != expected[0]:
             raise Problem(
                 "the service", "other values than in this process", "equal ones", "Report this."

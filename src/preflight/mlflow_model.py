@@ -26,7 +26,8 @@ class PackagedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
             for column in self._model.contract.known
         }
         found = self._model.answer(columns)
-        return pd.DataFrame({"value": found.value, "lower": found.lower, "upper": found.upper})
+        value = self._model.given(columns, found)
+        return pd.DataFrame({"value": value, "lower": found.lower, "upper": found.upper})
 
 
 mlflow.models.set_model(PackagedModel())

@@ -1,8 +1,9 @@
 """params.yaml, typed: every knob of the machinery, unknown keys refused."""
 
+from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
@@ -78,11 +79,43 @@ class Evaluate(Section):
     min_slice_rows: Annotated[int, Field(ge=1)]
 
 
-class Serving(Section):
-    """Limits on one request."""
+Mode = Literal["normal", "fallback", "off"]
+Auth = Literal["keys", "off"]
+Positive = Annotated[float, Field(gt=0)]
 
+
+class Switches(Section):
+    """How the service answers; a file of these keys, named at start, is laid over params.yaml.
+
+    `mode` and `reason` are read again while it runs, `auth` is not.
+    """
+
+    mode: Mode = "normal"
+    auth: Auth = "keys"
+    reason: str = ""
+
+    @field_validator("mode", "auth", mode="before")
+    @classmethod
+    def _off(cls, found: object) -> object:
+        return "off" if found is False else found  # as YAML reads the word
+
+
+class Serving(Switches):
+    """How a service answers, and its limits; sizes in bytes, times in seconds."""
+
+    mode: Mode
+    auth: Auth
     max_body_bytes: Annotated[int, Field(ge=1)]
+    max_line_bytes: Annotated[int, Field(ge=1)]
     max_batch: Annotated[int, Field(ge=1)]
+    max_batches: Annotated[int, Field(ge=1)]
+    max_rate: Positive
+    body_seconds: Positive
+    batch_seconds: Positive
+    stream_seconds: Positive
+    drain_seconds: Annotated[float, Field(ge=0)]
+    entity_salt: Annotated[str, Field(min_length=1, max_length=64)]
+    deprecated: date | None
 
 
 class Registry(Section):

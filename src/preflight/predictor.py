@@ -24,12 +24,25 @@ class Answers:
     """Predictions of shape (rows,) with interval ends, and the values unseen in training.
 
     `outside` has shape (rows, features); the ends are None for a model without calibration.
+    `invalid` marks rows whose output was no number within the target's range.
     """
 
     value: NDArray[np.float64]
     lower: NDArray[np.float64] | None
     upper: NDArray[np.float64] | None
     outside: NDArray[np.bool_]
+    invalid: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class One:
+    """One row's answer as plain numbers; `outside` holds the positions of unseen features."""
+
+    value: float
+    lower: float | None
+    upper: float | None
+    outside: list[int]
+    invalid: bool
 
 
 class Predictor:
@@ -54,6 +67,8 @@ class Predictor:
         self.ranges = Ranges(read_json(folder / "ranges.json"))
         interval = read_json(folder / "interval.json")
         self.interval = Interval.from_dict(interval) if interval else None
+        target = self.contract.target
+        self.ends = float(target.minimum), float(target.maximum)  # type: ignore[arg-type]
 
     def matrix(self, columns: Columns) -> NDArray[np.float64]:
         """The model's features: shape (rows, features)."""
@@ -67,12 +82,32 @@ class Predictor:
         """Answers for columns that keep the contract; values are kept within the target's range."""
         matrix = self.matrix(columns)
         predicted = self.model.predict(matrix)
-        target = self.contract.target
-        ends = float(target.minimum), float(target.maximum)  # type: ignore[arg-type]
-        value, outside = np.clip(predicted, *ends), self.ranges.outside(matrix)
+        least, most = self.ends
+        value, outside = np.clip(predicted, least, most), self.ranges.outside(matrix)
+        invalid = ~((predicted >= least) & (predicted <= most))
         if self.interval is None:
-            return Answers(value, None, None, outside)
-        return Answers(value, *self.interval.bounds(predicted, *ends), outside)
+            return Answers(value, None, None, outside, invalid)
+        return Answers(value, *self.interval.bounds(predicted, least, most), outside, invalid)
+
+    def one(self, columns: Columns) -> One:
+        """What `answer` says of a single row, in a third of the time."""
+        matrix = self.matrix(columns)
+        predicted: float = self.model.predict(matrix).item()
+        least, most = self.ends
+        row: list[float] = matrix[0].tolist()
+        lower, upper = self.interval.one(predicted, least, most) if self.interval else (None, None)
+        return One(
+            min(max(predicted, least), most),
+            lower,
+            upper,
+            self.ranges.one(row),
+            not least <= predicted <= most,
+        )
+
+    def given(self, columns: Columns, found: Answers | None = None) -> NDArray[np.float64]:
+        """Values as the service gives them: the baseline's where the output is invalid."""
+        found = found or self.answer(columns)
+        return np.where(found.invalid, self.model.baseline(columns), found.value)
 
 
 def require_finite(value: NDArray[np.float64], columns: Columns) -> None:

@@ -1,6 +1,6 @@
 """The values each feature had in training, and which rows lie outside them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ class Ranges:
             for position, found in enumerate(seen)
             if "values" in found
         }
+        self._holds = [_holds(found) for found in seen]
 
     @classmethod
     def fit(cls, matrix: Matrix, names: Sequence[str], categorical: Sequence[int]) -> "Ranges":
@@ -47,6 +48,21 @@ class Ranges:
             else:
                 outside[:, position] = (column < found["least"]) | (column > found["most"])
         return outside
+
+    def one(self, row: Sequence[float]) -> list[int]:
+        """Positions of one row's values that training did not see."""
+        return [
+            position
+            for position, (value, holds) in enumerate(zip(row, self._holds, strict=True))
+            if not holds(value)
+        ]
+
+
+def _holds(found: dict[str, Any]) -> Callable[[float], bool]:
+    if "values" in found:
+        return set(map(float, found["values"])).__contains__
+    least, most = found["least"], found["most"]
+    return lambda value: least <= value <= most
 
 
 def _table(values: list[int]) -> NDArray[np.bool_]:

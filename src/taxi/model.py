@@ -1,9 +1,11 @@
 """The model: LightGBM on trips, with a trivial baseline, saved as plain files."""
 
+import ctypes
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,32 @@ def _lightgbm() -> Any:
     return lightgbm
 
 
+def _one_row(booster: Any, features: int) -> Callable[[Matrix], Matrix]:
+    """LightGBM's C function for one row: what `Booster.predict` says, in a third of its time.
+
+    Source: LightGBM's C API, LGBM_BoosterPredictForMatSingleRowFast.
+    """
+    from lightgbm.basic import _LIB, _safe_call
+
+    config, length = ctypes.c_void_p(), ctypes.c_int64()
+    doubles, normal, start, rounds = (ctypes.c_int(number) for number in (1, 0, 0, -1))
+    init, ask = (
+        getattr(_LIB, f"LGBM_BoosterPredictForMatSingleRowFast{name}") for name in ("Init", "")
+    )
+    width, options = ctypes.c_int(features), ctypes.c_char_p(b"num_threads=1")
+    place = ctypes.byref(config)
+    _safe_call(init(booster._handle, normal, start, rounds, doubles, width, options, place))
+    size = ctypes.byref(length)
+
+    def output(matrix: Matrix) -> Matrix:
+        row = np.ascontiguousarray(matrix, dtype=np.float64)
+        answer = ctypes.c_double()  # one a call: threads may ask at once
+        _safe_call(ask(config, ctypes.c_void_p(row.ctypes.data), size, ctypes.byref(answer)))
+        return np.array([answer.value])
+
+    return output
+
+
 @dataclass(frozen=True)
 class Baseline:
     """Mean target by groups of equal size of the planned distance: what must be beaten."""
@@ -72,8 +100,18 @@ class TripModel:
         self.features = features
         self._booster, self._baseline = booster, baseline
 
+    @cached_property
+    def _one_row(self) -> Callable[[Matrix], Matrix]:
+        return _one_row(self._booster, len(self.features))
+
     def predict(self, matrix: Matrix) -> Matrix:
         """Minutes, shape (rows,)."""
+        found: Matrix = self._output(matrix)
+        return found
+
+    def _output(self, matrix: Matrix) -> Matrix:
+        if len(matrix) == 1:
+            return self._one_row(matrix)
         found: Matrix = self._booster.predict(matrix, num_threads=1)
         return found
 

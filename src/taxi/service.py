@@ -7,8 +7,7 @@ from preflight.serving.app import Front, ModelService
 service = ModelService()
 
 
-# BentoML keeps a timer of the whole time limit for each request, answered or not, and what hangs
-# on it: with its default of a minute, 5 KB a request.
+# The timeout is for BentoML's own routes: those of the service have limits in params.yaml.
 @bentoml.service(name="taxi", workers=1, traffic={"timeout": 2})
 class TripDuration:
     """How long a trip will take, in minutes."""
@@ -17,7 +16,7 @@ class TripDuration:
         service.load()
 
     async def __is_ready__(self) -> bool:
-        """Ready once the model is loaded, verified and warm."""
+        """Ready once the model is loaded, verified and warm, until the worker drains."""
         return service.ready
 
 

@@ -247,10 +247,10 @@ def served(place: Path) -> list[Row]:
     folder = bento.build(root)
     model = Predictor(root / PACKAGED)
     columns = reference.columns(model.contract, 10_000, seed=4)
-    expected = model.answer(columns).value.tolist()
-    with bento.served(ROOT, folder, root) as address:
+    expected = model.given(columns).tolist()
+    with bento.served(ROOT, folder, root) as server:
         body = {"instances": reference.instances(columns)}
-        answers = bento.ask(address, "/v1/predict/batch", body)["predictions"]
+        answers = bento.ask(server, "/v1/predict/batch", body)["predictions"]
     equal = sum(got["value"] == want for got, want in zip(answers, expected, strict=True))
     return [
         (

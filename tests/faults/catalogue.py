@@ -57,7 +57,7 @@ def canonical(expression: str) -> Change:
 
 def predicted(line: str) -> Change:
     """Change what the model predicts."""
-    old = "        found: Matrix = self._booster.predict(matrix, num_threads=1)\n"
+    old = "        found: Matrix = self._output(matrix)\n"
     return edit(MODEL, (old, f"{old}        {line}\n"))
 
 

@@ -13,7 +13,7 @@ from preflight.gates import benchmark, limits
 from preflight.gates.case import Case
 from preflight.gates.run import opened
 
-SLOW = "        found: Matrix = self._booster.predict(matrix, num_threads=1)\n"
+SLOW = "        found: Matrix = self._output(matrix)\n"
 
 
 @pytest.fixture

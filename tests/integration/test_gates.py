@@ -12,7 +12,7 @@ from preflight.gates import REQUIRED, TIMED
 from preflight.gates.run import HERE
 from preflight.layout import EVIDENCE
 
-PREDICTED = "        found: Matrix = self._booster.predict(matrix, num_threads=1)\n"
+PREDICTED = "        found: Matrix = self._output(matrix)\n"
 BIASED = '        found = found + 3.0 * (matrix[:, self.features.index("pickup_borough")] == 4)\n'
 
 

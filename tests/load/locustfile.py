@@ -3,6 +3,7 @@
 .venv/bin/locust -f tests/load/locustfile.py --host http://127.0.0.1:3000
 """
 
+import os
 from itertools import cycle
 from pathlib import Path
 
@@ -25,6 +26,7 @@ def requests() -> list[tuple[float, str, str, int]]:
 
 
 ASKED = cycle(requests())
+KEY = os.environ.get("KEY", "")  # of `preflight keys add`; `make serve` asks for none
 
 
 class Rider(Caller):
@@ -35,4 +37,4 @@ class Rider(Caller):
     @locust.task  # type: ignore[untyped-decorator]
     def ask(self) -> None:
         """The next request of the day."""
-        self.send(self.host, next(ASKED))
+        self.send(self.host, KEY, next(ASKED))

@@ -35,11 +35,11 @@ def judge(case: Case) -> Findings:
         folders["champion"] = (case.champion.root, rival)
     folders["candidate"] = (case.root, services.candidate(case))
     with ExitStack() as stack:
-        addresses = {
+        servers = {
             side: stack.enter_context(bento.served(root, folder, root / STATE / f"load-{side}"))
             for side, (root, folder) in folders.items()
         }
-        windows = generator.run(addresses, days, limits.min_users)
+        windows = generator.run(servers, days, limits.min_users)
     return findings(windows, limits)
 
 

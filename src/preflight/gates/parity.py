@@ -32,7 +32,7 @@ SECONDS = 180
 def judge(case: Case) -> Findings:
     """The same requests on every way to an answer."""
     rows = _rows(case)
-    expected = case.candidate.predict(rows)["value"]
+    expected = case.candidate.predict(rows)["given"]
     instances = reference.instances({name: rows[name].to_numpy() for name in rows.columns})
     return Findings(
         evidence=(
@@ -65,10 +65,10 @@ def _served(
 ) -> list[Evidence]:
     claim = "The candidate's Bento is built and answers."
     try:
-        with _bento(case) as (folder, address):
+        with _bento(case) as (folder, server):
             packed = _packed(case, folder)
-            batch = bento.ask(address, "/v1/predict/batch", {"instances": instances})["predictions"]
-            single = [bento.ask(address, "/v1/predict", each) for each in instances]
+            batch = bento.ask(server, "/v1/predict/batch", {"instances": instances})["predictions"]
+            single = [bento.ask(server, "/v1/predict", each) for each in instances]
     except (Problem, OSError, KeyError, ValueError) as error:
         said = error.found if isinstance(error, Problem) else type(error).__name__
         return [told(GATE, "served", claim, False, f"no answers: {said}")]
@@ -76,13 +76,13 @@ def _served(
 
 
 @contextmanager
-def _bento(case: Case) -> Iterator[tuple[Path, str]]:
+def _bento(case: Case) -> Iterator[tuple[Path, bento.Server]]:
     """A Bento of the candidate's commit and model, built and served for the block."""
     with TemporaryDirectory(prefix="preflight-") as place:
         home = Path(place).resolve()
         folder = bento.build_unregistered(case.root, home)
-        with bento.served(case.root, folder, home) as address:
-            yield folder, address
+        with bento.served(case.root, folder, home) as server:
+            yield folder, server
 
 
 def _packed(case: Case, folder: Path) -> Evidence:

@@ -2,17 +2,15 @@
 
 import json
 import math
-import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, NoReturn
 
 import numpy as np
-from numpy.typing import NDArray
 
 from preflight.contract import Column, Contract
+from preflight.serving.compiled import TIME, WHOLE, Columns, Compiled, Refused, dtype
 
-TIME = re.compile(r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?\Z")
 SHOWN = 60  # characters of a caller's value that an error repeats
 
 
@@ -25,29 +23,53 @@ class Invalid(Exception):
 
 
 class Decoder:
-    """Decodes the columns that a caller knows, with one compiled check a column."""
+    """Decodes the columns that a caller knows: compiled, and value by value where that refuses."""
 
     def __init__(self, contract: Contract, max_batch: int) -> None:
+        self._compiled = Compiled(contract.known, max_batch)
         self._checks = {column.name: _check(column) for column in contract.known}
-        self._types = {column.name: _dtype(column) for column in contract.known}
+        self._types = {column.name: dtype(column) for column in contract.known}
         self._max_batch = max_batch
 
-    def one(self, body: bytes) -> dict[str, NDArray[Any]]:
+    def one(self, body: bytes) -> Columns:
         """A JSON object -> arrays of shape (1,). Raises Invalid."""
-        return self._arrays([self._row(parse(body), "")])
+        try:
+            return self._compiled.one(body)
+        except Refused:
+            return self._arrays([self._row(parse(body), "")])
 
-    def batch(self, body: bytes) -> dict[str, NDArray[Any]]:
+    def batch(self, body: bytes) -> Columns:
         """{"instances": [...]} -> arrays of shape (rows,). Raises Invalid."""
-        found = parse(body)
+        try:
+            return self._compiled.batch(body)
+        except Refused:
+            return self._arrays(self._rows(parse(body)))
+
+    def lines(self, lines: list[bytes]) -> tuple[Columns | None, dict[int, Invalid]]:
+        """JSON objects, one a line -> arrays of those that keep the contract, and the others.
+
+        The arrays are None when no line does; each refused line has its position.
+        """
+        try:
+            return self._compiled.lines(b"\n".join(lines)), {}
+        except Refused:
+            rows: list[list[Any]] = []
+            refused: dict[int, Invalid] = {}
+            for place, line in enumerate(lines):
+                try:
+                    rows.append(self._row(parse(line), ""))
+                except Invalid as invalid:
+                    refused[place] = invalid
+            return (self._arrays(rows) if rows else None), refused
+
+    def _rows(self, found: Any) -> list[list[Any]]:
         if not isinstance(found, dict) or set(found) != {"instances"}:
             raise Invalid("body", shown(found), 'an object with the one field "instances"')
         rows = found["instances"]
         if not isinstance(rows, list) or not 1 <= len(rows) <= self._max_batch:
             size = f"{len(rows)} instances" if isinstance(rows, list) else shown(rows)
             raise Invalid("instances", size, f"a list of 1 to {self._max_batch}")
-        return self._arrays(
-            [self._row(row, f"instances[{place}].") for place, row in enumerate(rows)]
-        )
+        return [self._row(row, f"instances[{place}].") for place, row in enumerate(rows)]
 
     def _row(self, row: Any, prefix: str) -> list[Any]:
         if not isinstance(row, dict):
@@ -67,7 +89,7 @@ class Decoder:
         (unknown, *_) = (name for name in row if name not in self._checks)
         raise Invalid(prefix + unknown[:SHOWN], "an unknown field", f"only {known}")
 
-    def _arrays(self, rows: list[list[Any]]) -> dict[str, NDArray[Any]]:
+    def _arrays(self, rows: list[list[Any]]) -> Columns:
         return {
             name: np.array(values, dtype=kind)
             for (name, kind), values in zip(
@@ -147,7 +169,7 @@ def _check(column: Column) -> Callable[[Any], Any]:
 
 
 def _integer(value: Any) -> int | None:
-    return value if type(value) is int else None
+    return value if type(value) is int and WHOLE[0] <= value <= WHOLE[1] else None
 
 
 def _number(value: Any) -> float | None:
@@ -161,7 +183,10 @@ def _number(value: Any) -> float | None:
 
 
 def _text(value: Any) -> str | None:
-    return value if type(value) is str else None
+    """A text that UTF-8 can carry: JSON may escape half a surrogate pair."""
+    if type(value) is not str or any("\ud800" <= letter <= "\udfff" for letter in value):
+        return None
+    return value
 
 
 def _time(value: Any) -> datetime | None:
@@ -172,8 +197,3 @@ def _time(value: Any) -> datetime | None:
     except ValueError:
         return None
     return plain if plain.tzinfo is None else None
-
-
-def _dtype(column: Column) -> Any:
-    kinds = {"integer": np.int64, "number": np.float64, "text": object, "time": "datetime64[us]"}
-    return kinds[column.kind]

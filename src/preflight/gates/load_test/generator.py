@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import ceil
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +13,7 @@ import numpy as np
 import psutil
 
 import preflight
+from preflight.bento import Server
 from preflight.errors import Problem
 from preflight.files import read_json, write_json
 from preflight.gates.load_test.traffic import Request
@@ -121,17 +122,19 @@ def _turn(sides: Sequence[Side], turn: int) -> Sequence[Side]:
 
 
 def run(
-    addresses: Mapping[Side, str], days: Sequence[Sequence[Request]], users: int
+    servers: Mapping[Side, Server], days: Sequence[Sequence[Request]], users: int
 ) -> list[Window]:
-    """Load the services at `addresses` in turn, a day a round; a day lasts WINDOW_SECONDS.
+    """Load the services in turn, a day a round; a day lasts WINDOW_SECONDS.
 
     Windows that were not reached before the deadline are missing. Raises Problem when the
     generator fails.
     """
-    processes = {side: _process(address) for side, address in addresses.items()}
+    places = {
+        side: asdict(server) | {"process": _process(server.address)}
+        for side, server in servers.items()
+    }
     windows = [
-        {"day": 0} | each | {"address": addresses[each["side"]], "process": processes[each["side"]]}
-        for each in order(tuple(addresses), len(days), users)
+        {"day": 0} | each | places[each["side"]] for each in order(tuple(servers), len(days), users)
     ]
     seconds = ceil(sum(each["seconds"] for each in windows)) + SLACK_SECONDS
     with TemporaryDirectory(prefix="preflight-") as place:

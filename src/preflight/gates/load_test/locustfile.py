@@ -22,8 +22,11 @@ from locust.contrib.fasthttp import FastHttpUser
 from locust.env import Environment
 
 ANSWER_SECONDS = 5.0  # that a caller waits
-JSON = {"Content-Type": "application/json"}
 Asked = tuple[float, str, str, int]  # due, route, body, expected status
+
+
+def _headers(key: str) -> dict[str, str]:
+    return {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
 
 
 class Caller(FastHttpUser):  # type: ignore[misc]  # its engine has no types
@@ -32,11 +35,16 @@ class Caller(FastHttpUser):  # type: ignore[misc]  # its engine has no types
     abstract = True
     network_timeout = connection_timeout = ANSWER_SECONDS
 
-    def send(self, address: str, asked: Asked) -> tuple[str, float]:
+    def send(self, address: str, key: str, asked: Asked) -> tuple[str, float]:
         """Ask; returns "expected", or the status or error that came instead, and milliseconds."""
         _, route, body, expected = asked
         with self.client.request(
-            "POST", address + route, name=route, data=body, headers=JSON, catch_response=True
+            "POST",
+            address + route,
+            name=route,
+            data=body,
+            headers=_headers(key),
+            catch_response=True,
         ) as response:
             took = float(response.request_meta["response_time"])
             status = int(response.status_code)
@@ -54,6 +62,7 @@ class Window:
     def __init__(self, plan: dict[str, Any], asked: list[Asked]) -> None:
         self.plan, self.asked = plan, asked
         self.address: str = plan["address"]
+        self.key: str = plan["key"]
         self.settled, self.left = Event(), Event()
         self.statuses: Counter[str] = Counter()
         self.latencies: list[float] = []
@@ -133,7 +142,7 @@ class PlannedCaller(Caller):
             return
         due, asked = order
         gevent.sleep(max(0.0, due - time.perf_counter()))
-        window.keep(*self.send(window.address, asked))
+        window.keep(*self.send(window.address, window.key, asked))
 
 
 def measure(window: Window) -> dict[str, Any]:

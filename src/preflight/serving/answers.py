@@ -1,0 +1,113 @@
+"""Answers to column arrays: the model's, or the baseline's where the model may not answer."""
+
+import msgspec
+import numpy as np
+
+from preflight.params import Mode
+from preflight.predictor import Predictor
+from preflight.serving.compiled import Columns
+from preflight.serving.ids import prediction_id, prediction_ids
+from preflight.serving.metrics import Metrics, Reason
+
+WARNINGS: dict[Reason, str] = {
+    "mode": "Answered by a simpler model: the service is in fallback mode.",
+    "output": "Answered by a simpler model: the answer was outside the range that can be right.",
+}
+
+
+class Interval(msgspec.Struct, gc=False):
+    """The ends of a prediction interval, in the target's unit, and its nominal coverage."""
+
+    lower: float
+    upper: float
+    coverage: float
+
+
+class Prediction(msgspec.Struct, gc=False):
+    """One answer; a fallback has a warning and no interval."""
+
+    prediction_id: str
+    model_version: str
+    value: float
+    unit: str
+    interval: Interval | None
+    flags: list[str]
+    warning: str | None
+
+
+class Answerer:
+    """Answers one row or many, and counts what it said."""
+
+    def __init__(self, model: Predictor, version: str, metrics: Metrics) -> None:
+        self._model, self._version, self._metrics = model, version, metrics
+        self._unit = model.contract.target.unit or ""
+        self._unseen = [f"{name}.unseen" for name in model.model.features]
+        self._coverage = model.interval.coverage if model.interval else 0.0
+
+    def one(self, columns: Columns, bucket: int, mode: Mode) -> Prediction:
+        """The answer to arrays of shape (1,), counted in an entity bucket."""
+        if mode != "normal":
+            return self._fallback(columns, bucket, "mode")
+        found = self._model.one(columns)
+        if found.invalid:
+            return self._fallback(columns, bucket, "output")
+        interval, width = None, None
+        if found.lower is not None and found.upper is not None:
+            interval = Interval(found.lower, found.upper, self._coverage)
+            width = found.upper - found.lower
+        flags = [self._unseen[place] for place in found.outside]
+        self._metrics.prediction(bucket, found.value, width, None)
+        if flags:
+            self._metrics.flagged(bucket, [flags])
+        return Prediction(
+            prediction_id(), self._version, found.value, self._unit, interval, flags, None
+        )
+
+    def _fallback(self, columns: Columns, bucket: int, reason: Reason) -> Prediction:
+        value = self._model.model.baseline(columns).item()
+        flags = [f"fallback.{reason}"]
+        self._metrics.prediction(bucket, value, None, reason)
+        self._metrics.flagged(bucket, [flags])
+        warning = WARNINGS[reason]
+        return Prediction(prediction_id(), self._version, value, self._unit, None, flags, warning)
+
+    def many(self, columns: Columns, bucket: int, mode: Mode) -> list[Prediction]:
+        """The answers to arrays of shape (rows,)."""
+        if mode != "normal":
+            return self._fallbacks(columns, bucket)
+        found = self._model.answer(columns)
+        values, rows = found.value, len(found.value)
+        flags: list[list[str]] = [[] for _ in range(rows)]
+        warnings: list[str | None] = [None] * rows
+        for row, place in np.argwhere(found.outside).tolist():
+            flags[row].append(self._unseen[place])
+        intervals: list[Interval | None] = [None] * rows
+        width = 0.0
+        if found.lower is not None and found.upper is not None:
+            width = float((found.upper - found.lower)[~found.invalid].sum())
+            ends = zip(found.lower.tolist(), found.upper.tolist(), strict=True)
+            intervals = [Interval(lower, upper, self._coverage) for lower, upper in ends]
+        if found.invalid.any():
+            values = np.where(found.invalid, self._model.model.baseline(columns), values)
+            for row in np.flatnonzero(found.invalid).tolist():
+                intervals[row], flags[row] = None, ["fallback.output"]
+                warnings[row] = WARNINGS["output"]
+        invalid = int(found.invalid.sum())
+        self._metrics.predictions(bucket, values, width, {"output": invalid})
+        self._metrics.flagged(bucket, [each for each in flags if each])
+        return [
+            Prediction(number, self._version, value, self._unit, interval, flagged, warning)
+            for number, value, interval, flagged, warning in zip(
+                prediction_ids(rows), values.tolist(), intervals, flags, warnings, strict=True
+            )
+        ]
+
+    def _fallbacks(self, columns: Columns, bucket: int) -> list[Prediction]:
+        values = self._model.model.baseline(columns)
+        rows, flags = len(values), ["fallback.mode"]
+        self._metrics.predictions(bucket, values, 0.0, {"mode": rows})
+        self._metrics.flagged(bucket, [flags] * rows)
+        return [
+            Prediction(number, self._version, value, self._unit, None, flags, WARNINGS["mode"])
+            for number, value in zip(prediction_ids(rows), values.tolist(), strict=True)
+        ]

@@ -1,0 +1,125 @@
+"""One request and its answer: the body within its limits, the answer with its headers."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from datetime import UTC, date, datetime
+from typing import Any
+
+from preflight.serving.door import ANYBODY, Caller
+from preflight.serving.problems import CLOSE, MEDIA, Headers, Refusal, body
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+JSON, LINES = b"application/json", b"application/x-ndjson"
+
+
+class Gone(Exception):
+    """The caller has left."""
+
+
+class Exchange:
+    """A request that a route answers; `headers` go with whatever is sent."""
+
+    __slots__ = ("_receive", "_send", "caller", "given", "headers", "seconds", "started", "status")
+
+    def __init__(
+        self,
+        receive: Receive,
+        send: Send,
+        given: dict[bytes, bytes],
+        headers: Headers,
+        seconds: float,
+    ) -> None:
+        """`given` are the request's headers; `seconds` may pass before its body has come."""
+        self._receive, self._send = receive, send
+        self.given, self.headers, self.seconds = given, headers, seconds
+        self.caller = Caller("-", ANYBODY, 0)
+        self.status, self.started = 0, 0.0
+
+    async def body(self, limit: int) -> bytes:
+        """The whole body; raises Refusal when it is too large or too slow."""
+        try:
+            async with asyncio.timeout(self.seconds):
+                message = await self._next()
+                part: bytes = message.get("body", b"")
+                if not message.get("more_body"):
+                    if len(part) > limit:
+                        raise too_large(limit)
+                    return part
+                parts, size = [part], len(part)
+                while message.get("more_body"):
+                    if size > limit:
+                        raise too_large(limit)
+                    message = await self._next()
+                    parts.append(message.get("body", b""))
+                    size += len(parts[-1])
+        except TimeoutError:
+            raise too_slow(self.seconds) from None
+        if size > limit:
+            raise too_large(limit)
+        return b"".join(parts)
+
+    async def parts(self) -> AsyncIterator[bytes]:
+        """The body as it comes; raises Refusal when the next part is too slow."""
+        more = True
+        while more:
+            try:
+                async with asyncio.timeout(self.seconds):
+                    message = await self._next()
+            except TimeoutError:
+                raise too_slow(self.seconds) from None
+            more = message.get("more_body", False)
+            yield message.get("body", b"")
+
+    async def _next(self) -> MutableMapping[str, Any]:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise Gone
+        return message
+
+    async def answer(self, content: bytes, status: int = 200, media: bytes = JSON) -> None:
+        """Send a whole answer."""
+        self.headers.append((b"content-type", media))
+        self.headers.append((b"content-length", b"%d" % len(content)))
+        self.status = status
+        await self._send({"type": "http.response.start", "status": status, "headers": self.headers})
+        await self._send({"type": "http.response.body", "body": content})
+
+    async def refuse(self, refusal: Refusal) -> None:
+        """Send a problem."""
+        self.headers += refusal.headers
+        await self.answer(body(refusal), refusal.status, MEDIA)
+
+    async def write(self, content: bytes, *, more: bool) -> None:
+        """Send a part of an answer of unknown length."""
+        if not self.status:
+            self.status = 200
+            self.headers.append((b"content-type", LINES))
+            start = {"type": "http.response.start", "status": 200, "headers": self.headers}
+            await self._send(start)
+        await self._send({"type": "http.response.body", "body": content, "more_body": more})
+
+
+def too_large(limit: int) -> Refusal:
+    """The rest of the body is not read, so the connection cannot be used again."""
+    refusal = Refusal(413, "body", f"over {limit} bytes", f"at most {limit} bytes")
+    refusal.headers.append(CLOSE)
+    return refusal
+
+
+def too_slow(seconds: float) -> Refusal:
+    """The body did not come."""
+    refusal = Refusal(408, "body", "no end of it", f"all of it within {seconds:g} s")
+    refusal.headers.append(CLOSE)
+    return refusal
+
+
+def deprecation(since: date | None) -> Headers:
+    """The header that says since when a version is deprecated (RFC 9745, section 2)."""
+    if since is None:
+        return []
+    stamp = int(datetime(since.year, since.month, since.day, tzinfo=UTC).timestamp())
+    return [(b"deprecation", b"@%d" % stamp)]

@@ -1,0 +1,155 @@
+"""Keys of the service's clients: shown once, kept as hashes, found in constant time."""
+
+import fcntl
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+import msgspec
+
+from preflight.errors import Problem
+from preflight.files import replacing
+
+Scope = Literal["predict", "outcomes", "admin"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+CLIENT = r"^[a-z0-9][a-z0-9-]{0,62}$"
+TOKEN = re.compile(rb"pf_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
+NOBODY = bytes(32)
+SECRET = 32  # bytes
+
+
+class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One key of a client; `rate` caps its requests a second in each worker.
+
+    Its secret has 256 random bits, so a plain SHA-256 of it cannot be searched.
+    """
+
+    id: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{12}$")]
+    client: Annotated[str, msgspec.Meta(pattern=CLIENT)]
+    scopes: Annotated[list[Scope], msgspec.Meta(min_length=1)]
+    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    created: str
+    rate: Annotated[float, msgspec.Meta(gt=0)] | None = None
+
+
+class File(msgspec.Struct, forbid_unknown_fields=True):
+    """The file of all keys."""
+
+    keys: list[Key]
+    format: Literal[1] = 1
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Keys by id, each with the hash of its secret."""
+
+    by_id: dict[bytes, tuple[Key, bytes]]
+
+    def find(self, token: bytes) -> Key | None:
+        """The key that a caller sent, or None."""
+        parts = TOKEN.fullmatch(token)
+        if parts is None:
+            return None
+        key, known = self.by_id.get(parts[1], (None, NOBODY))
+        # An unknown id is compared as well, so that it takes as long.
+        same = hmac.compare_digest(hashlib.sha256(parts[2]).digest(), known)
+        return key if same else None
+
+
+def read(path: Path) -> Keys:
+    """The keys of a file; raises Problem when it is absent or no such file."""
+    found = _file(path).keys
+    return Keys({key.id.encode(): (key, bytes.fromhex(key.sha256)) for key in found})
+
+
+def add(path: Path, client: str, scopes: tuple[Scope, ...], rate: float | None) -> str:
+    """Make a key for a client; returns it, and keeps only its hash."""
+    if not re.fullmatch(CLIENT, client):
+        raise Problem("the client", repr(client)[:80], f"a name as {CLIENT}", "Choose another.")
+    number, secret = secrets.token_hex(6), secrets.token_urlsafe(SECRET)
+    key = Key(
+        number,
+        client,
+        sorted(set(scopes)),
+        hashlib.sha256(secret.encode()).hexdigest(),
+        datetime.now(UTC).isoformat(timespec="seconds"),
+        rate,
+    )
+    with _changing(path) as file:
+        file.keys.append(key)
+    return f"pf_{number}_{secret}"
+
+
+def revoke(path: Path, number: str) -> Key:
+    """Remove a key by its id; raises Problem when there is none."""
+    with _changing(path) as file:
+        gone = [key for key in file.keys if key.id == number]
+        if not gone:
+            raise Problem(
+                str(path), f"no key {number[:80]}", "its id", "See `preflight keys list`."
+            )
+        file.keys = [key for key in file.keys if key.id != number]
+    return gone[0]
+
+
+def listed(path: Path) -> list[Key]:
+    """All keys, without their secrets, which nobody has; none where there is no file."""
+    return _file(path).keys if path.exists() else []
+
+
+def _file(path: Path) -> File:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=File)
+    except FileNotFoundError:
+        raise Problem(
+            str(path), "no file", "the clients' keys", "Run `preflight keys add CLIENT`."
+        ) from None
+    except (OSError, msgspec.MsgspecError) as error:
+        # The message of a refused value names its place, and not the value.
+        found = str(error) if isinstance(error, msgspec.MsgspecError) else type(error).__name__
+        raise Problem(str(path), found, "a file of `preflight keys`", "Bring it back.") from None
+
+
+@contextmanager
+def _changing(path: Path) -> Iterator[File]:
+    """The file's keys to change; written when the block ends, one process after another."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f".{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        file = _file(path) if path.exists() else File([])
+        yield file
+        with replacing(path) as partial:
+            partial.touch(mode=0o600)
+            partial.write_bytes(msgspec.json.format(msgspec.json.encode(file)) + b"\n")
+
+
+class Cap:
+    """How many requests of each key this worker has let in during the present second."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._second = clock, 0
+        self._counts: dict[str, int] = {}
+
+    def takes(self, key: str, rate: float) -> bool:
+        """Count a request; False when it is one too many for this second."""
+        now = int(self._clock())
+        if now != self._second:
+            self._second = now
+            self._counts.clear()
+        count = self._counts.get(key, 0) + 1
+        self._counts[key] = count
+        return count <= rate
+
+
+def place() -> Path:
+    """Where this service's keys lie: PREFLIGHT_KEYS, else beside the other state."""
+    return Path(os.environ.get("PREFLIGHT_KEYS") or ".preflight/serving/keys.json")
