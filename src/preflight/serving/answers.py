@@ -6,7 +6,7 @@ import numpy as np
 from preflight.params import Mode
 from preflight.predictor import Predictor
 from preflight.serving.compiled import Columns
-from preflight.serving.ids import prediction_id, prediction_ids
+from preflight.serving.ids import Ids
 from preflight.serving.metrics import Metrics, Reason
 
 WARNINGS: dict[Reason, str] = {
@@ -40,6 +40,7 @@ class Answerer:
 
     def __init__(self, model: Predictor, version: str, metrics: Metrics) -> None:
         self._model, self._version, self._metrics = model, version, metrics
+        self._ids = Ids()
         self._unit = model.contract.target.unit or ""
         self._unseen = [f"{name}.unseen" for name in model.model.features]
         self._coverage = model.interval.coverage if model.interval else 0.0
@@ -60,7 +61,7 @@ class Answerer:
         if flags:
             self._metrics.flagged(bucket, [flags])
         return Prediction(
-            prediction_id(), self._version, found.value, self._unit, interval, flags, None
+            self._ids.one(), self._version, found.value, self._unit, interval, flags, None
         )
 
     def _fallback(self, columns: Columns, bucket: int, reason: Reason) -> Prediction:
@@ -69,7 +70,7 @@ class Answerer:
         self._metrics.prediction(bucket, value, None, reason)
         self._metrics.flagged(bucket, [flags])
         warning = WARNINGS[reason]
-        return Prediction(prediction_id(), self._version, value, self._unit, None, flags, warning)
+        return Prediction(self._ids.one(), self._version, value, self._unit, None, flags, warning)
 
     def many(self, columns: Columns, bucket: int, mode: Mode) -> list[Prediction]:
         """The answers to arrays of shape (rows,)."""
@@ -98,7 +99,7 @@ class Answerer:
         return [
             Prediction(number, self._version, value, self._unit, interval, flagged, warning)
             for number, value, interval, flagged, warning in zip(
-                prediction_ids(rows), values.tolist(), intervals, flags, warnings, strict=True
+                self._ids.many(rows), values.tolist(), intervals, flags, warnings, strict=True
             )
         ]
 
@@ -109,5 +110,5 @@ class Answerer:
         self._metrics.flagged(bucket, [flags] * rows)
         return [
             Prediction(number, self._version, value, self._unit, None, flags, WARNINGS["mode"])
-            for number, value in zip(prediction_ids(rows), values.tolist(), strict=True)
+            for number, value in zip(self._ids.many(rows), values.tolist(), strict=True)
         ]

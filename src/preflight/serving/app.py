@@ -22,6 +22,7 @@ from preflight.params import Switches
 from preflight.predictor import Predictor
 from preflight.serving import keys, openapi, switches
 from preflight.serving.answers import Answerer
+from preflight.serving.deadlines import Deadlines
 from preflight.serving.door import Door, echoed
 from preflight.serving.exchange import (
     App,
@@ -34,6 +35,7 @@ from preflight.serving.exchange import (
     too_large,
     too_slow,
 )
+from preflight.serving.ids import Ids
 from preflight.serving.life import Life
 from preflight.serving.metrics import Metrics
 from preflight.serving.problems import CLOSE, Refusal, body, details, internal
@@ -65,6 +67,8 @@ class ModelService:
     def __init__(self) -> None:
         self.routes: dict[str, Route] = {}
         self.life = Life(self.beat)
+        self.deadlines = Deadlines()
+        self.ids = Ids()
         self._loaded = False
 
     @property
@@ -135,6 +139,7 @@ class ModelService:
         """Read again what others may have changed; called every second."""
         if not self._loaded:
             return
+        self.deadlines.expire()
         for name, watched in (("keys", self.door.keys), ("switches", self._file)):
             changed = watched.refresh() if watched else False
             if changed is None:
@@ -268,6 +273,7 @@ class Front:
         if kind == "lifespan":
             if "app" in scope:
                 scope["app"].middleware_stack = Front(scope["app"].middleware_stack, service)
+            service.deadlines.loop = asyncio.get_running_loop()
             with service.life.running():
                 await self._app(scope, receive, send)
             return
@@ -276,10 +282,12 @@ class Front:
             await self._app(scope, receive, send)
             return
         given = dict(scope["headers"])
-        headers = echoed(given)
+        headers = echoed(given, service.ids)
         if service.life.draining:
             headers.append(CLOSE)
-        exchange = Exchange(receive, send, given, headers, service.limits.body_seconds)
+        exchange = Exchange(
+            receive, send, given, headers, service.deadlines, service.limits.body_seconds
+        )
         await self._answer(route, scope["method"], exchange)
         client, status = exchange.caller.client, str(exchange.status)
         service.metrics.request(route.name, route.version, client, status)

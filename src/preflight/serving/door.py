@@ -4,7 +4,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-from preflight.serving.ids import prediction_id
+from preflight.serving.ids import Ids
 from preflight.serving.keys import Cap, Key, Keys, Scope
 from preflight.serving.metrics import ENTITY_BUCKETS
 from preflight.serving.problems import Headers, Refusal
@@ -73,11 +73,11 @@ class Door:
         return key
 
 
-def echoed(headers: dict[bytes, bytes]) -> Headers:
+def echoed(headers: dict[bytes, bytes], ids: Ids) -> Headers:
     """The caller's request id, or a new one, and its trace context, as the answer repeats them."""
     sent = headers.get(b"x-request-id")
     if sent is None or not REQUEST_ID.fullmatch(sent):
-        sent = prediction_id().encode()
+        sent = ids.one().encode()
     found = [(b"x-request-id", sent)]
     trace = headers.get(b"traceparent")
     if trace is not None and TRACE.fullmatch(trace):

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from datetime import UTC, date, datetime
 from typing import Any
 
+from preflight.serving.deadlines import Deadlines
 from preflight.serving.door import ANYBODY, Caller
 from preflight.serving.problems import CLOSE, MEDIA, Headers, Refusal, body
 
@@ -23,7 +24,16 @@ class Gone(Exception):
 class Exchange:
     """A request that a route answers; `headers` go with whatever is sent."""
 
-    __slots__ = ("_receive", "_send", "caller", "given", "headers", "seconds", "started", "status")
+    __slots__ = (
+        "_deadlines",
+        "_receive",
+        "_send",
+        "caller",
+        "given",
+        "headers",
+        "seconds",
+        "status",
+    )
 
     def __init__(
         self,
@@ -31,36 +41,36 @@ class Exchange:
         send: Send,
         given: dict[bytes, bytes],
         headers: Headers,
+        deadlines: Deadlines,
         seconds: float,
     ) -> None:
         """`given` are the request's headers; `seconds` may pass before its body has come."""
         self._receive, self._send = receive, send
         self.given, self.headers, self.seconds = given, headers, seconds
+        self._deadlines = deadlines
         self.caller = Caller("-", ANYBODY, 0)
-        self.status, self.started = 0, 0.0
+        self.status = 0
 
     async def body(self, limit: int) -> bytes:
         """The whole body; raises Refusal when it is too large or too slow."""
+        task = self._deadlines.open(self.seconds)
         try:
-            async with asyncio.timeout(self.seconds):
+            message = await self._next()
+            part: bytes = message.get("body", b"")
+            parts, size = [part], len(part)
+            while size <= limit and message.get("more_body"):
                 message = await self._next()
-                part: bytes = message.get("body", b"")
-                if not message.get("more_body"):
-                    if len(part) > limit:
-                        raise too_large(limit)
-                    return part
-                parts, size = [part], len(part)
-                while message.get("more_body"):
-                    if size > limit:
-                        raise too_large(limit)
-                    message = await self._next()
-                    parts.append(message.get("body", b""))
-                    size += len(parts[-1])
-        except TimeoutError:
+                parts.append(message.get("body", b""))
+                size += len(parts[-1])
+        except asyncio.CancelledError:
+            if not self._deadlines.missed(task):
+                raise
             raise too_slow(self.seconds) from None
+        finally:
+            self._deadlines.close(task)
         if size > limit:
             raise too_large(limit)
-        return b"".join(parts)
+        return part if len(parts) == 1 else b"".join(parts)
 
     async def parts(self) -> AsyncIterator[bytes]:
         """The body as it comes; raises Refusal when the next part is too slow."""

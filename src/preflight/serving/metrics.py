@@ -2,6 +2,7 @@
 
 import os
 import time
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import psutil
 from numpy.typing import NDArray
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, multiprocess
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, multiprocess, values
 
 ENTITY_BUCKETS = 32
 BUCKETS = tuple(f"{place:02d}" for place in range(ENTITY_BUCKETS))
@@ -101,6 +102,12 @@ class Metrics:
 
     def __init__(self, bins: Sequence[float]) -> None:
         """`bins` are the contract's inner edges, in the target's unit."""
+        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+            # The client asks the kernel for the process's id each time it counts, which costs more
+            # than the counting. A worker never forks.
+            number = os.getpid()
+            kind = values.MultiProcessValue
+            values.ValueClass = kind(process_identifier=lambda: number)  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         made = {row.name.removeprefix("preflight_"): self._made(row) for row in TABLE}
         self._requests, self._latency, self._errors = (
@@ -113,7 +120,7 @@ class Metrics:
             made[name] for name in ("build_info", "worker_memory_bytes", "worker_started_seconds")
         )
         self._process = psutil.Process()
-        self._edges = np.array(bins, dtype=np.float64)
+        self._edges = tuple(bins)
         names = [*(f"{edge:g}" for edge in bins), "+Inf"]
         # Looking a child up by its labels costs as much as counting, so they are kept. Those a
         # rollout is judged on are there from the start: a judge must tell none from no data.
@@ -163,17 +170,17 @@ class Metrics:
         self, bucket: int, value: float, width: float | None, fallback: Reason | None
     ) -> None:
         """Count one prediction; `width` and `value` are in the target's unit."""
-        self._bins[bucket][int(self._edges.searchsorted(value))].inc()
+        self._bins[bucket][bisect_left(self._edges, value)].inc()
         if width is not None:
             self._widths[bucket].inc(width)
         if fallback is not None:
             self._fallbacks[fallback][bucket].inc()
 
     def predictions(
-        self, bucket: int, values: NDArray[np.float64], width: float, fallbacks: dict[Reason, int]
+        self, bucket: int, found: NDArray[np.float64], width: float, fallbacks: dict[Reason, int]
     ) -> None:
         """Count a batch's predictions, of shape (rows,); `width` is the sum of their widths."""
-        counts = np.bincount(self._edges.searchsorted(values), minlength=len(self._edges) + 1)
+        counts = np.bincount(np.searchsorted(self._edges, found))
         for place in np.flatnonzero(counts).tolist():
             self._bins[bucket][place].inc(int(counts[place]))
         self._widths[bucket].inc(width)

@@ -1,0 +1,1 @@
+"""Other ways to serve the same model, for `make bench-serving` to compare with."""

@@ -1,0 +1,45 @@
+"""The service without its duties: no key, no check of the contract, no id, no metric."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import bentoml
+import msgspec
+import numpy as np
+
+from preflight.serving import app, door
+from preflight.serving.app import Front, ModelService
+from preflight.serving.compiled import dtype
+
+service = ModelService()
+NOBODY = door.Caller("-", "-", 0)
+
+
+def nothing(*_: Any, **__: Any) -> None:
+    """Count nothing."""
+
+
+@bentoml.service(name="taxi", workers=1, traffic={"timeout": 2})
+class WithoutDuties:
+    """As taxi.service, with every duty taken out."""
+
+    def __init__(self) -> None:
+        service.load()
+        types = {column.name: dtype(column) for column in service._model.contract.known}
+
+        def one(body: bytes) -> dict[str, Any]:
+            row = msgspec.json.decode(body)
+            return {name: np.array([row[name]], dtype=kind) for name, kind in types.items()}
+
+        service.admit = lambda _, __, exchange: setattr(exchange, "caller", NOBODY)  # type: ignore[method-assign]
+        service.decoder.one = one  # type: ignore[method-assign]
+        quiet: Any = SimpleNamespace(
+            prediction=nothing, flagged=nothing, answered=nothing, request=nothing
+        )
+        service.answers._ids = SimpleNamespace(one=lambda: "")  # type: ignore[assignment]
+        service.metrics = service.answers._metrics = quiet
+        app.echoed = lambda *_: []  # type: ignore[attr-defined]
+        app.ModelService.beat = nothing  # type: ignore[method-assign]
+
+
+WithoutDuties.add_asgi_middleware(Front, service=service)  # type: ignore[attr-defined]
