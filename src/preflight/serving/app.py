@@ -46,6 +46,7 @@ Handler = Callable[[Exchange], Awaitable[None]]
 
 BUILD = Path("build.json")
 UNREGISTERED = {"model_version": "unregistered", "commit": None, "bento": None}
+BODIES = 32  # of batches, held in memory at once; others wait
 encode = msgspec.json.Encoder().encode
 log = logging.getLogger("preflight")
 
@@ -92,6 +93,7 @@ class ModelService:
         self.answers = Answerer(self._model, str(self._build["model_version"]), self.metrics)
         self.decoder = Decoder(contract, limits.max_batch)
         self._threads = ThreadPoolExecutor(limits.max_batches, "batch")
+        self._room = asyncio.Semaphore(BODIES)
         self._document = encode(openapi.document(contract, limits))
         self.routes = {
             "/v1/predict": Route("predict", "POST", self._one, "v1", "predict"),
@@ -114,7 +116,10 @@ class ModelService:
         if self.switches.auth == "off":
             switches.require_loopback()
             return None
-        return Watched(keys.place(), keys.read)
+        found = Watched(keys.place(), keys.read)
+        if not found.value.by_id:
+            raise keys.missing(found.path)
+        return found
 
     def _warm(self) -> None:
         """The first answers cost more than others; nobody shall wait for them, or be counted."""
@@ -162,16 +167,24 @@ class ModelService:
         await exchange.answer(found)
 
     async def _batch(self, exchange: Exchange) -> None:
-        content = await exchange.body(self.limits.max_body_bytes)
-        start, bucket = time.perf_counter(), exchange.caller.bucket
         try:
-            found = await self._work(lambda: self._many(content, bucket))
-        except Invalid:
-            raise  # what breaks the contract is no failure of ours, and judges nobody
-        except Exception:
-            self.metrics.answered("batch", bucket, time.perf_counter() - start, failed=True)
-            raise
-        self.metrics.answered("batch", bucket, time.perf_counter() - start)
+            async with asyncio.timeout(self.limits.batch_seconds):
+                await self._room.acquire()
+        except TimeoutError:
+            raise self._late() from None
+        try:
+            content = await exchange.body(self.limits.max_body_bytes)
+            start, bucket = time.perf_counter(), exchange.caller.bucket
+            try:
+                found = await self._work(lambda: self._many(content, bucket))
+            except Invalid:
+                raise  # what breaks the contract is no failure of ours, and judges nobody
+            except Exception:
+                self.metrics.answered("batch", bucket, time.perf_counter() - start, failed=True)
+                raise
+            self.metrics.answered("batch", bucket, time.perf_counter() - start)
+        finally:
+            self._room.release()
         await exchange.answer(found)
 
     def _many(self, content: bytes, bucket: int) -> bytes:
@@ -180,13 +193,15 @@ class ModelService:
 
     async def _work(self, work: Callable[[], bytes]) -> bytes:
         """Run what takes long beside the others, within its time."""
-        seconds = self.limits.batch_seconds
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(self.limits.batch_seconds):
                 return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         except TimeoutError:
-            late, again = f"none within {seconds:g} s", {"retry-after": "5"}
-            raise Refusal(503, "request", late, "an answer", again) from None
+            raise self._late() from None
+
+    def _late(self) -> Refusal:
+        late = f"none within {self.limits.batch_seconds:g} s"
+        return Refusal(503, "request", late, "an answer", {"retry-after": "5"})
 
     async def _lines(self, exchange: Exchange) -> None:
         """Answer lines as they come: a line for each, in their order."""

@@ -106,13 +106,17 @@ def listed(path: Path) -> list[Key]:
     return _file(path).keys if path.exists() else []
 
 
+def missing(path: Path) -> Problem:
+    """There are no keys, so nobody could be answered."""
+    remedy = "Run `preflight keys add CLIENT`, or serve with auth: off on the loopback."
+    return Problem(str(path), "no keys", "the clients' keys", remedy)
+
+
 def _file(path: Path) -> File:
     try:
         return msgspec.json.decode(path.read_bytes(), type=File)
     except FileNotFoundError:
-        raise Problem(
-            str(path), "no file", "the clients' keys", "Run `preflight keys add CLIENT`."
-        ) from None
+        raise missing(path) from None
     except (OSError, msgspec.MsgspecError) as error:
         # The message of a refused value names its place, and not the value.
         found = str(error) if isinstance(error, msgspec.MsgspecError) else type(error).__name__
