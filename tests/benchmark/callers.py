@@ -110,7 +110,7 @@ async def main(port: int, connections: int, seconds: float, rate: float = 0.0) -
         await loop.create_connection(lambda: Caller(run), "127.0.0.1", port)
     await asyncio.wait_for(run.done, seconds + 30)
     found = sorted(run.latencies)
-    print(
+    sys.stdout.write(
         json.dumps(
             {
                 "answers": len(found),

@@ -10,6 +10,7 @@ import numpy as np
 
 from preflight.contract import Column, Contract
 from preflight.serving.compiled import TIME, WHOLE, Columns, Compiled, Refused, dtype
+from preflight.serving.problems import Refusal
 
 SHOWN = 60  # characters of a caller's value that an error repeats
 
@@ -20,6 +21,11 @@ class Invalid(Exception):
     def __init__(self, field: str, found: str, expected: str) -> None:
         self.field, self.found, self.expected = field, found, expected
         super().__init__(f"{field}: found {found}; expected {expected}")
+
+
+def of_contract(invalid: Invalid) -> Refusal:
+    """A breach of the contract as the answer to its request."""
+    return Refusal(422, invalid.field, invalid.found, invalid.expected)
 
 
 class Decoder:

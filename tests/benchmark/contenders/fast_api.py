@@ -33,7 +33,7 @@ LIMITS = params.load().serving
 
 def field(column: Column) -> Any:
     """A column as pydantic checks it."""
-    ends = {"ge": column.minimum, "le": column.maximum}
+    ends: Any = {"ge": column.minimum, "le": column.maximum}
     return (Annotated[KINDS[column.kind], Field(**ends)], ...)
 
 

@@ -14,7 +14,7 @@ class Quickstart:
     def __init__(self) -> None:
         self.model = Predictor(PACKAGED)
 
-    @bentoml.api
+    @bentoml.api  # type: ignore[untyped-decorator]
     def predict(
         self, pickup_at: str, pickup_zone: int, dropoff_zone: int, trip_distance: float
     ) -> float:

@@ -11,7 +11,7 @@ from preflight.serving import app, door
 from preflight.serving.app import Front, ModelService
 from preflight.serving.compiled import dtype
 
-service = ModelService()
+service: Any = ModelService()
 NOBODY = door.Caller("-", "-", 0)
 
 
@@ -31,15 +31,15 @@ class WithoutDuties:
             row = msgspec.json.decode(body)
             return {name: np.array([row[name]], dtype=kind) for name, kind in types.items()}
 
-        service.admit = lambda _, __, exchange: setattr(exchange, "caller", NOBODY)  # type: ignore[method-assign]
-        service.decoder.one = one  # type: ignore[method-assign]
+        service.admit = lambda _, __, exchange: setattr(exchange, "caller", NOBODY)
+        service.decoder.one = one
         quiet: Any = SimpleNamespace(
             prediction=nothing, flagged=nothing, answered=nothing, request=nothing
         )
-        service.answers._ids = SimpleNamespace(one=lambda: "")  # type: ignore[assignment]
-        service.metrics = service.answers._metrics = quiet
+        service.answerer._ids = SimpleNamespace(one=lambda: "")
+        service.metrics = service.answerer._metrics = quiet
         app.echoed = lambda *_: []  # type: ignore[attr-defined]
-        app.ModelService.beat = nothing  # type: ignore[method-assign]
+        ModelService.beat = nothing  # type: ignore[method-assign]
 
 
 WithoutDuties.add_asgi_middleware(Front, service=service)  # type: ignore[attr-defined]

@@ -1,0 +1,114 @@
+"""Batches and streams: many rows, answered beside the others and within a time of their own."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from preflight.params import Mode, Serving
+from preflight.serving.answers import Answerer
+from preflight.serving.exchange import Exchange, too_large, too_slow
+from preflight.serving.metrics import Metrics
+from preflight.serving.problems import Refusal, details
+from preflight.serving.requests import Decoder, Invalid, of_contract
+
+BODIES = 32  # held in memory at once; others wait
+encode = msgspec.json.Encoder().encode
+
+
+class Batches:
+    """Answers many rows in threads, of which there are as many as batches at once."""
+
+    def __init__(
+        self,
+        answerer: Answerer,
+        decoder: Decoder,
+        metrics: Metrics,
+        limits: Serving,
+        mode: Callable[[], Mode],
+    ) -> None:
+        """`mode` says what holds when a batch is answered."""
+        self._answerer, self._decoder, self._metrics = answerer, decoder, metrics
+        self._limits, self._mode = limits, mode
+        self._threads = ThreadPoolExecutor(limits.max_batches, "batch")
+        self._room = asyncio.Semaphore(BODIES)
+
+    async def batch(self, exchange: Exchange) -> None:
+        """A JSON document of many rows."""
+        try:
+            async with asyncio.timeout(self._limits.batch_seconds):
+                await self._room.acquire()
+        except TimeoutError:
+            raise self._late() from None
+        try:
+            content = await exchange.body(self._limits.max_body_bytes)
+            start, bucket = time.perf_counter(), exchange.caller.bucket
+            try:
+                found = await self._work(lambda: self._many(content, bucket))
+            except Invalid:
+                raise  # what breaks the contract is no failure of ours, and judges nobody
+            except Exception:
+                self._metrics.answered("batch", bucket, time.perf_counter() - start, failed=True)
+                raise
+            self._metrics.answered("batch", bucket, time.perf_counter() - start)
+        finally:
+            self._room.release()
+        await exchange.answer(found)
+
+    def _many(self, content: bytes, bucket: int) -> bytes:
+        columns = self._decoder.batch(content)
+        return encode({"predictions": self._answerer.many(columns, bucket, self._mode())})
+
+    async def _work(self, work: Callable[[], bytes]) -> bytes:
+        """Run what takes long beside the others, within its time."""
+        try:
+            async with asyncio.timeout(self._limits.batch_seconds):
+                return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except TimeoutError:
+            raise self._late() from None
+
+    def _late(self) -> Refusal:
+        late = f"none within {self._limits.batch_seconds:g} s"
+        return Refusal(503, "request", late, "an answer", {"retry-after": "5"})
+
+    async def lines(self, exchange: Exchange) -> None:
+        """Answer lines as they come: a line for each, in their order."""
+        limit, bucket, seconds = (
+            self._limits.max_line_bytes,
+            exchange.caller.bucket,
+            self._limits.stream_seconds,
+        )
+        rest, count = b"", 0
+        try:
+            async with asyncio.timeout(seconds):
+                async for part in exchange.parts():
+                    *lines, rest = (rest + part).split(b"\n")
+                    if max(map(len, [*lines, rest])) > limit:
+                        raise too_large(limit)
+                    if lines:
+                        work = partial(self._answer_lines, lines, count, bucket)
+                        await exchange.write(await self._work(work), more=True)
+                    count += len(lines)
+                work = partial(self._answer_lines, [rest], count, bucket)
+                last = await self._work(work)
+        except TimeoutError:
+            raise too_slow(seconds) from None
+        await exchange.write(last, more=False)
+
+    def _answer_lines(self, lines: list[bytes], before: int, bucket: int) -> bytes:
+        """Answers to those of the lines that are not empty; `before` lines came earlier."""
+        asked = {place: line for place, line in enumerate(lines, before + 1) if line.strip()}
+        if not asked:
+            return b""
+        columns, refused = self._decoder.lines(list(asked.values()))
+        found: list[Any] = []
+        if columns is not None:
+            found += self._answerer.many(columns, bucket, self._mode())
+        places = list(asked)
+        for row, invalid in refused.items():
+            found.insert(row, details(of_contract(invalid)) | {"line": places[row]})
+        return b"".join(encode(each) + b"\n" for each in found)

@@ -1,0 +1,183 @@
+"""A model service: what it has loaded, its routes, and who may use them."""
+
+import gc
+import logging
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from preflight import params, reference
+from preflight.files import read_json
+from preflight.layout import PACKAGED
+from preflight.params import Mode, Switches
+from preflight.predictor import Predictor
+from preflight.serving import keys, openapi, switches
+from preflight.serving.answers import Answerer
+from preflight.serving.batches import Batches
+from preflight.serving.deadlines import Deadlines
+from preflight.serving.door import Door
+from preflight.serving.exchange import Exchange, deprecation
+from preflight.serving.ids import Ids
+from preflight.serving.life import Life
+from preflight.serving.metrics import Metrics
+from preflight.serving.problems import Refusal
+from preflight.serving.requests import Decoder
+from preflight.serving.watched import Watched
+
+Handler = Callable[[Exchange], Awaitable[None]]
+
+BUILD = Path("build.json")
+UNREGISTERED = {"model_version": "unregistered", "commit": None, "bento": None}
+encode = msgspec.json.Encoder().encode
+log = logging.getLogger("preflight")
+
+
+@dataclass(frozen=True)
+class Route:
+    """What answers a path: its method, its API version, and the scope that a key needs."""
+
+    name: str
+    method: str
+    handler: Handler
+    version: str = "-"
+    scope: keys.Scope | None = None
+
+
+class ModelService:
+    """A loaded model with its routes; paths are relative to a Bento's or checkout's root."""
+
+    def __init__(self) -> None:
+        self.routes: dict[str, Route] = {}
+        self.life = Life(self.beat)
+        self.deadlines = Deadlines()
+        self.ids = Ids()
+        self._loaded = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether this worker should be sent requests: loaded, warm, and not about to end."""
+        return self._loaded and not self.life.draining
+
+    def load(self) -> None:
+        """Check the switches, load and verify the model, answer once to warm up. Raises Problem."""
+        limits = self.limits = params.load().serving
+        self._build = read_json(BUILD) if BUILD.exists() else UNREGISTERED
+        if BUILD.exists():
+            switches.require_production(os.environ, sys.argv)
+        file = switches.path()
+        self._file = Watched(file, lambda path: switches.read(limits, path)) if file else None
+        self.life.drain_seconds = limits.drain_seconds
+        self.door = Door(self._keys(), limits.max_rate, limits.entity_salt)
+        self._model = Predictor(PACKAGED)
+        contract = self._model.contract
+        self.metrics = Metrics(contract.target_bins)
+        self.answerer = Answerer(self._model, str(self._build["model_version"]), self.metrics)
+        self.decoder = Decoder(contract, limits.max_batch)
+        batches = Batches(self.answerer, self.decoder, self.metrics, limits, self._mode)
+        self._document = encode(openapi.document(contract, limits))
+        self.routes = {
+            "/v1/predict": Route("predict", "POST", self._one, "v1", "predict"),
+            "/v1/predict/batch": Route("batch", "POST", batches.batch, "v1", "predict"),
+            "/v1/predict/lines": Route("lines", "POST", batches.lines, "v1", "predict"),
+            "/version": Route("version", "GET", self._version, scope="admin"),
+            "/openapi.json": Route("openapi", "GET", self._openapi),
+            "/docs.json": Route("openapi", "GET", self._openapi),  # where BentoML's page looks
+        }
+        self._deprecated = deprecation(limits.deprecated)
+        self._warm()
+        self.metrics.ready(**{name: str(each) for name, each in self._identity().items()})
+        self.metrics.mode(self.switches.mode)
+        # What was loaded stays for good: a full collection need not walk through it each time.
+        gc.collect()
+        gc.freeze()
+        self._loaded = True
+
+    def _keys(self) -> Watched[keys.Keys] | None:
+        if self.switches.auth == "off":
+            switches.require_loopback()
+            return None
+        found = Watched(keys.place(), keys.read)
+        if not found.value.by_id:
+            raise keys.missing(found.path)
+        return found
+
+    def _warm(self) -> None:
+        """The first answers cost more than others; nobody shall wait for them, or be counted."""
+        self._model.one(reference.columns(self._model.contract, 1))
+        self._model.answer(reference.columns(self._model.contract, 100))
+        for route in ("predict", "batch"):
+            self.metrics.judge(route)
+
+    def _identity(self) -> dict[str, Any]:
+        contract = self._model.contract
+        return self._build | {
+            "model_hash": self._model.model_hash,
+            "contract": f"{contract.name}/{contract.version}",
+        }
+
+    def _mode(self) -> Mode:
+        return self.switches.mode
+
+    @property
+    def switches(self) -> Switches:
+        """What holds now."""
+        return self._file.value if self._file else self.limits
+
+    def beat(self) -> None:
+        """Read again what others may have changed; called every second."""
+        if not self._loaded:
+            return
+        self.deadlines.expire()
+        for name, watched in (("keys", self.door.keys), ("switches", self._file)):
+            changed = watched.refresh() if watched else False
+            if changed is None:
+                self.metrics.unread(name)
+            elif changed:
+                log.info("%s read again", name)
+        self.metrics.mode(self.switches.mode)
+        self.metrics.beat()
+
+    async def _one(self, exchange: Exchange) -> None:
+        content = await exchange.body(self.limits.max_line_bytes)
+        start, bucket = time.perf_counter(), exchange.caller.bucket
+        columns = self.decoder.one(content)
+        try:
+            found = encode(self.answerer.one(columns, bucket, self.switches.mode))
+        except Exception:
+            self.metrics.answered("predict", bucket, time.perf_counter() - start, failed=True)
+            raise
+        self.metrics.answered("predict", bucket, time.perf_counter() - start)
+        await exchange.answer(found)
+
+    async def _version(self, exchange: Exchange) -> None:
+        now = self.switches
+        found = self._identity() | {"mode": now.mode, "reason": now.reason}
+        await exchange.answer(encode(found))
+
+    async def _openapi(self, exchange: Exchange) -> None:
+        await exchange.answer(self._document)
+
+    def admit(self, route: Route, method: str, exchange: Exchange) -> None:
+        """Let a request in, or raise Refusal."""
+        if method != route.method:
+            allow = {"allow": route.method}
+            raise Refusal(405, "method", method[:20], route.method, allow)
+        if route.scope is None:
+            return
+        exchange.caller = self.door.admit(exchange.given, route.scope)
+        if route.version == "-":
+            return
+        exchange.headers += self._deprecated
+        now = self.switches
+        if now.mode == "off":
+            reason = now.reason or "no reason given"
+            raise Refusal(503, "mode", f"off: {reason}", "normal", {"retry-after": "60"})
+        coding = exchange.given.get(b"content-encoding", b"identity")
+        if coding != b"identity":
+            raise Refusal(415, "content-encoding", "a coded body", "identity")

@@ -1,0 +1,62 @@
+"""A model service in this process, and questions to it through ASGI."""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from preflight.serving import keys
+from preflight.serving.app import Front, ModelService, Receive, Scope, Send
+from taxi.contract import CONTRACT
+
+TRIP = {column.name: column.example for column in CONTRACT.known}
+
+
+async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+    """Stands where BentoML's own application does."""
+    await send({"type": "http.response.start", "status": 299, "headers": []})
+    await send({"type": "http.response.body", "body": b"BentoML"})
+
+
+@contextmanager
+def loaded(root: Path, scratch: Path) -> Iterator[tuple[ModelService, str]]:
+    """A service of a checkout with its keys and switches in `scratch`, and a key of all scopes.
+
+    The present folder and the environment are the service's while the block lasts.
+    """
+    place = scratch / "keys.json"
+    key = keys.add(place, "tests", keys.SCOPES, 1e9)
+    names = {"PREFLIGHT_KEYS": str(place)}
+    before, kept = Path.cwd(), {name: os.environ.get(name) for name in names}
+    os.environ.update(names)
+    os.chdir(root)
+    try:
+        service = ModelService()
+        service.load()
+        yield service, key
+    finally:
+        os.chdir(before)
+        for name, value in kept.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def ask(
+    service: ModelService, method: str, path: str, key: str | None = None, **more: Any
+) -> httpx.Response:
+    """One request through the front."""
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    headers |= more.pop("headers", {})
+
+    async def talk() -> httpx.Response:
+        transport = httpx.ASGITransport(app=Front(inner, service))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await client.request(method, path, headers=headers, **more)
+
+    return asyncio.run(talk())
