@@ -1,7 +1,7 @@
 # Every command sets up what it needs: the environments follow the locks in requirements/.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: help setup demo test lint gates bench bench-compare load report verdict faults pull-request scope comment audit tools secrets \
+.PHONY: help setup demo test lint gates bench bench-compare bench-serving soak fuzz load report verdict faults pull-request scope comment audit tools secrets \
 	repro restore push pull register bento serve bench-pipeline lock clean
 
 # The first Python between 3.11 and 3.13 that really starts.
@@ -42,9 +42,21 @@ CODE_EVIDENCE = reports/evidence/unit.json reports/evidence/integration.json rep
 gates: setup ## judge this commit's model against the champion; ONLY="quality slices" for some
 	@.venv/bin/preflight gates $(ONLY)
 
-bench: setup ## time this tree's training and predictions with pytest-benchmark
+bench: setup bench-pipeline bench-serving ## this tree's times: pytest-benchmark, then both tables
 	@.venv/bin/preflight restore
 	@.venv/bin/python -m pytest tests/benchmark
+
+bench-serving: setup ## the service beside FastAPI and others; prints the table of docs/serving.md
+	@.venv/bin/preflight restore
+	@.venv/bin/python tests/benchmark/serving.py $(ARGS)
+
+soak: setup ## ten minutes at 70% of what the service can do: failures, p99, memory
+	@.venv/bin/preflight restore
+	@.venv/bin/python tests/benchmark/soak.py $(ARGS)
+
+fuzz: setup ## 100,000 generated requests: never a 5xx, never a trace
+	@.venv/bin/preflight restore
+	@PYTHONPATH=tests .venv/bin/python -m fuzz $(or $(ARGS),100000)
 
 bench-compare: setup ## gate: this commit's times against the champion's, or against BASE=ref
 	@.venv/bin/preflight $(if $(BASE),bench-compare $(BASE),gates benchmark)

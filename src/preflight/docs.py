@@ -2,10 +2,11 @@
 
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 import click
 from pydantic import BaseModel
@@ -15,6 +16,7 @@ from preflight import project as seam
 from preflight.contract import Column, Contract
 from preflight.errors import Problem
 from preflight.gates import limits
+from preflight.serving import metrics
 from preflight.serving.requests import expectation
 
 
@@ -96,7 +98,10 @@ def _section(name: str, section: BaseModel) -> list[str]:
 
 
 def _kind(annotation: Any) -> str:
-    simple = {str: "text", int: "whole number", float: "number"}
+    simple = {str: "text", int: "whole number", float: "number", date: "date"}
+    if get_origin(annotation) is Literal:
+        *most, last = get_args(annotation)
+        return f"{', '.join(most)} or {last}"
     if isinstance(annotation, UnionType):
         (inner,) = (kind for kind in get_args(annotation) if kind is not NoneType)
         return f"{_kind(inner)} or null"
@@ -115,13 +120,31 @@ def _commands(_: Path) -> str:
     from preflight.cli import main
 
     context = click.Context(main, info_name="preflight", **main.context_settings)
-    parts = []
-    for name in main.list_commands(context):
-        command = main.get_command(context, name)
+    return "\n".join(_helps(main, context, ""))
+
+
+def _helps(group: click.Group, context: click.Context, before: str) -> Iterator[str]:
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
         assert command is not None  # noqa: S101
         inner = click.Context(command, context, info_name=name, terminal_width=90)
-        parts.append(f"## {name}\n\n```text\n{command.get_help(inner)}\n```\n")
-    return "\n".join(parts)
+        if isinstance(command, click.Group):
+            yield from _helps(command, inner, f"{name} ")
+        else:
+            yield f"## {before}{name}\n\n```text\n{command.get_help(inner)}\n```\n"
+
+
+def _metrics(_: Path) -> str:
+    """One row a metric, under the names that Prometheus reads."""
+    suffix = {"counter": "_total", "histogram": "_bucket, _sum, _count", "gauge": ""}
+    lines = ["| name | labels | what |", "|---|---|---|"]
+    for row in metrics.TABLE:
+        labels = [f"`{name}`" for name in row.labels]
+        labels += ["`le`"] if row.kind == "histogram" else []
+        labels += ["`pid`"] if row.name in metrics.PER_WORKER else []
+        name = f"`{row.name}{suffix[row.kind]}`"
+        lines.append(f"| {name} | {', '.join(labels)} | {row.what} |")
+    return "\n".join(lines) + "\n"
 
 
 def schema(root: Path) -> tuple[Path, str]:
@@ -134,4 +157,5 @@ PARTS: dict[str, tuple[str, Callable[[Path], str]]] = {
     "contract": ("data.md", _contract),
     "params": ("params.md", _params),
     "commands": ("cli.md", _commands),
+    "metrics": ("serving.md", _metrics),
 }

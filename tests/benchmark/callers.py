@@ -1,8 +1,10 @@
 """Callers that keep connections busy: python -P callers.py PORT CONNECTIONS SECONDS < requests.
 
 Standard input has one request a line, as the JSON of its bytes in Latin-1; all are asked in turn.
-A rate as a fourth word paces them. Prints a JSON object: answers, failures, seconds and
-latencies. A process of its own, of plain sockets: anything slower would measure itself.
+A rate as a fourth word paces them: each request has its time, and what is late is made up for;
+its latency counts from that time, so that a stall is not left out. Prints a JSON object: answers,
+failures, seconds and latencies. A process of its own, of plain sockets: anything slower would
+measure itself.
 """
 
 import asyncio
@@ -30,16 +32,20 @@ class Caller(asyncio.Protocol):
         self._ask()
 
     def _ask(self) -> None:
-        wait = self._run.wait()
-        if wait is None:
+        due = self._run.due()
+        if due is None:
             self._transport.close()
-        elif wait > 0:
-            asyncio.get_running_loop().call_later(wait, self._send)
+            return
+        wait = due - time.perf_counter()
+        if wait > 0:
+            asyncio.get_running_loop().call_later(wait, self._send, due)
         else:
-            self._send()
+            self._send(due)
 
-    def _send(self) -> None:
-        self._sent = time.perf_counter()
+    def _send(self, due: float) -> None:
+        if self._transport.is_closing():
+            return
+        self._asked = min(due, time.perf_counter())  # the loop's timers may be early
         self._transport.write(next(self._run.requests))
 
     def data_received(self, data: bytes) -> None:
@@ -54,13 +60,13 @@ class Caller(asyncio.Protocol):
             stop = head.find(b"\r\n", start)
             self._needed = end + 4 + int(head[start : stop if stop > 0 else None])
         if len(got) >= self._needed:
-            self._run.keep(time.perf_counter() - self._sent, fine=got.startswith(b"HTTP/1.1 200"))
+            self._run.keep(time.perf_counter() - self._asked, fine=got.startswith(b"HTTP/1.1 200"))
             self._got, self._needed = b"", 0
             self._ask()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """A connection that the server closed in the middle is a failure."""
-        self._run.lost(early=self._run.wait() is not None)
+        self._run.lost(early=time.perf_counter() < self._run.end)
 
 
 class Run:
@@ -70,7 +76,7 @@ class Run:
         self, requests: list[bytes], connections: int, seconds: float, rate: float
     ) -> None:
         self.requests = cycle(requests)
-        self._open, self._gap = connections, connections / rate if rate else 0.0
+        self._open, self._gap = connections, 1 / rate if rate else 0.0
         self.start = time.perf_counter()
         self.end = self.start + seconds
         self.latencies = array("d")
@@ -78,15 +84,13 @@ class Run:
         self.done = asyncio.get_running_loop().create_future()
         self._due = self.start
 
-    def wait(self) -> float | None:
-        """Seconds until the next request of a connection; None at the end."""
+    def due(self) -> float | None:
+        """When the next request is due; None at the end."""
         now = time.perf_counter()
-        if now >= self.end:
-            return None
         if not self._gap:
-            return 0.0
-        self._due = max(self._due + self._gap / self._open, now)
-        return self._due - now
+            return now if now < self.end else None
+        self._due += self._gap
+        return self._due if max(self._due, now) < self.end else None
 
     def keep(self, seconds: float, *, fine: bool) -> None:
         """Count an answer."""

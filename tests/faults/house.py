@@ -199,8 +199,8 @@ def linted(root: Path) -> Part:
     return evidence.collect(root / EVIDENCE, lineage.head(root), LINT)[0]
 
 
-def suite(root: Path, name: str) -> Part:
-    """A suite of the model, run by pytest in a trial."""
+def suite(root: Path, name: str, test: str = "") -> Part:
+    """A suite, or one file of its tests, run by pytest in a trial."""
     folder, commit = root / EVIDENCE, lineage.head(root)
     subprocess.run(
         [
@@ -208,7 +208,7 @@ def suite(root: Path, name: str) -> Part:
             "-m",
             "pytest",
             "-q",
-            f"tests/{name.replace('-', '_')}",
+            test or f"tests/{name.replace('-', '_')}",
             "--evidence",
             str(folder),
             "--evidence-commit",

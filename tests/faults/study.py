@@ -15,7 +15,7 @@ from faults.house import Trial
 from preflight import champion, evidence, lineage, params, workspace
 from preflight.docs import replaced
 from preflight.evidence import Part
-from preflight.gates import movement, pipeline
+from preflight.gates import CODE_SUITES, movement, pipeline
 from preflight.gates.limits import of_base
 from preflight.gates.run import judged, opened
 from preflight.layout import EVIDENCE
@@ -103,8 +103,8 @@ def _planted(home: Path, root: Path, fault: Fault) -> dict[str, Part]:
     with fault.during():
         if fault.gate == "lint":
             return {"lint": house.linted(root)}
-        if fault.gate in SUITES:
-            return {fault.gate: house.suite(root, fault.gate)}
+        if fault.gate in (*SUITES, *CODE_SUITES):
+            return {fault.gate: house.suite(root, fault.gate, fault.test)}
         if fault.gate == "pipeline" and problem is None:
             return {"pipeline": _pipeline(home, root)}
         return house.judge(home, root, (fault.gate,), problem)

@@ -50,7 +50,9 @@ def test_a_change_fits_this_tree(each: Fault | Honest, tree: Path, tmp_path: Pat
 
 
 def test_every_gate_has_a_fault_that_it_must_catch() -> None:
-    assert {fault.gate for fault in FAULTS} == set(REQUIRED) - set(CODE_SUITES)
+    caught = {fault.gate for fault in FAULTS}
+    assert caught - set(CODE_SUITES) == set(REQUIRED) - set(CODE_SUITES)
+    assert all(bool(fault.test) == (fault.gate in CODE_SUITES) for fault in FAULTS)
 
 
 def test_there_are_enough_of_both_and_names_are_told_apart() -> None:
