@@ -4,6 +4,7 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -237,6 +238,46 @@ def keys_revoke(id: str) -> None:
 
     gone = keys.revoke(keys.place(), id)
     click.echo(f"revoked {gone.id} of {gone.client}", err=True)
+
+
+PROBES = Path(".preflight/serving/probes.jsonl")
+
+
+@main.command()
+@click.argument("address")
+@click.option("--every", default=60.0, show_default=True, help="Seconds between probes.")
+@click.option("--times", type=int, help="How many; without it, until it is stopped.")
+@click.option("--log", type=click.Path(path_type=Path), default=PROBES, show_default=True)
+def probe(address: str, every: float, times: int | None, log: Path) -> None:
+    """Ask a service again and again whether it is ready; each answer is kept.
+
+    Example: preflight probe http://127.0.0.1:3000
+    """
+    from itertools import count
+
+    from preflight.watch import probes
+
+    for place in count(1):
+        found = probes.probe(address)
+        probes.record(found, log)
+        click.echo(f"{found.at} {found.found} {found.seconds:.3f} s")
+        if place == times:
+            return
+        time.sleep(every)
+
+
+@main.command()
+@click.option("--every", default=60.0, show_default=True, help="Seconds between probes.")
+@click.option("--log", type=click.Path(path_type=Path), default=PROBES, show_default=True)
+def uptime(every: float, log: Path) -> None:
+    """Print the share of time in which a service was ready, by the log of its probes."""
+    from preflight.watch import probes
+
+    found = probes.uptime(probes.read(log), every)
+    click.echo(
+        f"{found.up:.2%} up by {found.probes} probes; {found.unknown:.1%} of the time unknown; "
+        f"down for {found.longest_down} at most"
+    )
 
 
 @main.command()

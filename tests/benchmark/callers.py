@@ -25,6 +25,7 @@ class Caller(asyncio.Protocol):
 
     def __init__(self, run: "Run") -> None:
         self._run, self._got, self._needed = run, b"", 0
+        self._finished = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ask for the first time."""
@@ -34,6 +35,7 @@ class Caller(asyncio.Protocol):
     def _ask(self) -> None:
         due = self._run.due()
         if due is None:
+            self._finished = True
             self._transport.close()
             return
         wait = due - time.perf_counter()
@@ -66,7 +68,7 @@ class Caller(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """A connection that the server closed in the middle is a failure."""
-        self._run.lost(early=time.perf_counter() < self._run.end)
+        self._run.lost(early=not self._finished)
 
 
 class Run:

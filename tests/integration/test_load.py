@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from preflight.bento import free_port
+from preflight.bento import Server, free_port
 from preflight.gates.load_test import generator
 from preflight.gates.load_test.traffic import BATCH, SINGLE, Request
 
+KEY = "pf_of-this-test"
 SERVER = """
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +20,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"]))
+        if self.headers["authorization"] != "Bearer pf_of-this-test":
+            body = b"refuse"
         status = 422 if b"refuse" in body else 413 if b"large" in body else 200
         self.send_response(status)
         self.send_header("content-length", "2")
@@ -35,20 +38,20 @@ server.serve_forever()
 
 
 @pytest.fixture
-def address() -> Iterator[str]:
+def server() -> Iterator[Server]:
     """A server that answers 200, or what the body asks for."""
     port = free_port()
-    server = subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-c", SERVER, str(port)], stdout=subprocess.PIPE, text=True
     )
-    assert server.stdout is not None
-    server.stdout.readline()
+    assert process.stdout is not None
+    process.stdout.readline()
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield Server(f"http://127.0.0.1:{port}", KEY)
     finally:
-        server.terminate()
-        server.wait(10)
-        server.stdout.close()
+        process.terminate()
+        process.wait(10)
+        process.stdout.close()
 
 
 def day(*odd: Request) -> list[Request]:
@@ -60,7 +63,7 @@ def day(*odd: Request) -> list[Request]:
 
 
 def test_windows_hold_every_request_with_what_it_was_answered(
-    address: str, monkeypatch: pytest.MonkeyPatch
+    server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, seconds in (("WARM_SECONDS", 0.2), ("WINDOW_SECONDS", 0.5), ("STEP_SECONDS", 0.2)):
         monkeypatch.setattr(generator, name, seconds)
@@ -71,7 +74,7 @@ def test_windows_hold_every_request_with_what_it_was_answered(
         Request(0.92, SINGLE, "large", 200),
     )
 
-    windows = generator.run({"candidate": address}, [day(*odd)] * 3, 4)
+    windows = generator.run({"candidate": server}, [day(*odd)] * 3, 4)
 
     phases = [each.phase for each in windows]
     assert phases == ["warm", *["normal"] * 3, *["step"] * 2, *["after"] * 3]

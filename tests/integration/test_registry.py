@@ -66,8 +66,9 @@ def test_the_mlflow_model_answers_as_the_packaged_one(registered: Path) -> None:
     loaded = mlflow.pyfunc.load_model("models:/taxi-duration/1")
     columns = reference.columns(CONTRACT, 30)
     answered = loaded.predict(pd.DataFrame(reference.instances(columns)))
-    expected = Predictor(registered / "models/packaged").answer(columns)
-    assert answered["value"].tolist() == expected.value.tolist()
+    model = Predictor(registered / "models/packaged")
+    expected = model.answer(columns)
+    assert answered["value"].tolist() == model.given(columns).tolist()
     assert expected.lower is not None
     assert answered["lower"].tolist() == expected.lower.tolist()
 

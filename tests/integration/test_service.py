@@ -13,7 +13,8 @@ from urllib.request import Request, urlopen
 import pytest
 
 from conftest import ROOT, git
-from preflight import bento, reference, registry
+from preflight import bento, params, reference, registry
+from preflight.bento import Server
 from preflight.demo import demo
 from preflight.errors import Problem
 from preflight.predictor import Predictor
@@ -34,15 +35,15 @@ def place(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def address(place: Path) -> Iterator[str]:
-    """The address of the served Bento."""
+def server(place: Path) -> Iterator[Server]:
+    """The served Bento."""
     with bento.served(place, bento.newest(place), place) as found:
         yield found
 
 
-def post(address: str, route: str, body: bytes) -> tuple[int, Any]:
+def post(server: Server, route: str, body: bytes) -> tuple[int, Any]:
     """Status and JSON answer of a POST, whatever the status."""
-    request = Request(address + route, body, {"content-type": "application/json"})  # noqa: S310
+    request = Request(server.address + route, body, server.headers)  # noqa: S310
     answer: HTTPResponse | HTTPError
     try:
         answer = urlopen(request, timeout=30)  # noqa: S310
@@ -56,31 +57,32 @@ def test_the_same_commit_gives_the_same_bento(place: Path) -> None:
     assert bento.build(place) == bento.newest(place)
 
 
-def test_served_values_equal_in_process_ones_to_the_last_bit(place: Path, address: str) -> None:
+def test_served_values_equal_in_process_ones_to_the_last_bit(place: Path, server: Server) -> None:
     columns = reference.columns(CONTRACT, 2_000, seed=3)
     rows = reference.instances(columns)
-    expected = Predictor(place / "models/packaged").answer(columns).value.tolist()
-    answered = bento.ask(address, "/v1/predict/batch", {"instances": rows})["predictions"]
+    expected = Predictor(place / "models/packaged").given(columns).tolist()
+    answered = bento.ask(server, "/v1/predict/batch", {"instances": rows})["predictions"]
     assert [answer["value"] for answer in answered] == expected
-    single = [bento.ask(address, "/v1/predict", row)["value"] for row in rows[:50]]
+    single = [bento.ask(server, "/v1/predict", row)["value"] for row in rows[:50]]
     assert single == expected[:50]
 
 
-def test_version_and_answers_name_the_registered_model(place: Path, address: str) -> None:
-    version = bento.ask(address, "/version")
+def test_version_and_answers_name_the_registered_model(place: Path, server: Server) -> None:
+    version = bento.ask(server, "/version")
     commit = git(place, "rev-parse", "HEAD").strip()
     assert version["commit"] == commit
     assert version["bento"] == f"taxi:v1-{commit[:12]}"
     assert version["model_version"] == "1"
     assert version["model_hash"] == Predictor(place / "models/packaged").model_hash
-    assert bento.ask(address, "/v1/predict", TRIP)["model_version"] == "1"
+    assert bento.ask(server, "/v1/predict", TRIP)["model_version"] == "1"
 
 
-def test_health_readiness_metrics_and_openapi_answer(address: str) -> None:
+def test_health_readiness_metrics_and_openapi_answer(place: Path, server: Server) -> None:
+    limits = params.load(place / "params.yaml").serving
     for route in ("/livez", "/readyz", "/metrics"):
-        with urlopen(address + route, timeout=10) as answer:  # noqa: S310
+        with urlopen(server.address + route, timeout=10) as answer:  # noqa: S310
             assert answer.status == 200
-    assert bento.ask(address, "/openapi.json") == openapi.document(CONTRACT, 10_000)
+    assert bento.ask(server, "/openapi.json") == openapi.document(CONTRACT, limits)
 
 
 BAD = {
@@ -94,28 +96,28 @@ BAD = {
 
 
 @pytest.mark.parametrize("kind", list(BAD))
-def test_a_bad_request_is_one_clear_refusal(address: str, kind: str) -> None:
-    status, answer = post(address, "/v1/predict", BAD[kind])
+def test_a_bad_request_is_one_clear_refusal(server: Server, kind: str) -> None:
+    status, answer = post(server, "/v1/predict", BAD[kind])
     assert status == 422
-    assert answer["title"] == "Breaks the contract"
+    assert answer["title"] == "Unprocessable Content"
     assert answer["field"] in {"body", *TRIP}
     assert answer["expected"]
 
 
-def test_ten_megabytes_are_refused_and_the_next_caller_is_served(address: str) -> None:
+def test_ten_megabytes_are_refused_and_the_next_caller_is_served(server: Server) -> None:
     try:
-        status, answer = post(address, "/v1/predict", b" " * 10_000_000)
+        status, answer = post(server, "/v1/predict", b" " * 10_000_000)
     except OSError:  # the refusal may come, and the connection close, before all was sent
         pass
     else:
         assert (status, answer["field"]) == (413, "body")
-    assert bento.ask(address, "/v1/predict", TRIP)["unit"] == "minute"
+    assert bento.ask(server, "/v1/predict", TRIP)["unit"] == "minute"
 
 
 @pytest.mark.parametrize("count", [0, 20_000])
-def test_a_batch_of_a_wrong_size_is_refused(address: str, count: int) -> None:
+def test_a_batch_of_a_wrong_size_is_refused(server: Server, count: int) -> None:
     status, answer = post(
-        address, "/v1/predict/batch", json.dumps({"instances": [TRIP] * count}).encode()
+        server, "/v1/predict/batch", json.dumps({"instances": [TRIP] * count}).encode()
     )
     assert (status, answer["field"]) in ((422, "instances"), (413, "body"))
 
@@ -177,6 +179,6 @@ def test_the_demo_goes_the_whole_way_and_leaves_the_checkout_alone(
 
 def test_no_server_stays_behind(place: Path) -> None:
     with bento.served(place, bento.newest(place), place) as found:
-        port = found.rsplit(":", 1)[1]
+        port = found.address.rsplit(":", 1)[1]
     listening = subprocess.run(["ps", "-ef"], capture_output=True, text=True, check=True).stdout
     assert f"--port {port}" not in listening

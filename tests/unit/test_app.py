@@ -2,169 +2,210 @@
 
 import asyncio
 import json
+from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import httpx
 import pytest
 
+from asked import TRIP, ask, bearer, inner, loaded, samples, speak
 from preflight import predictor
 from preflight.errors import Problem
 from preflight.files import write_json
 from preflight.predictor import Predictor
-from preflight.serving import ids, openapi
+from preflight.serving import openapi
 from preflight.serving.app import Front, ModelService, Receive, Scope, Send
+from preflight.serving.exchange import deprecation
 from taxi.contract import CONTRACT
 
-TRIP = {column.name: column.example for column in CONTRACT.known}
+BATCH = "/v1/predict/batch"
+Loaded = tuple[ModelService, str]
 
 
-async def inner(scope: Scope, receive: Receive, send: Send) -> None:
-    """Stands where BentoML's own application does."""
-    await send({"type": "http.response.start", "status": 299, "headers": []})
-    await send({"type": "http.response.body", "body": b"BentoML"})
+@pytest.fixture(scope="module")
+def asked(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
+    """A loaded service of the small repository, and a key of all scopes."""
+    with loaded(built, tmp_path_factory.mktemp("app")) as found:
+        yield found
 
 
-@pytest.fixture
-def service(built: Path, monkeypatch: pytest.MonkeyPatch) -> ModelService:
-    """A loaded service of the small repository."""
-    monkeypatch.chdir(built)
-    found = ModelService()
-    found.load()
-    return found
+def predict(asked: Loaded, body: Any = TRIP, path: str = "/v1/predict", **more: Any) -> Any:
+    """The answer to a POST with the key."""
+    service, key = asked
+    return ask(service, "POST", path, key, content=json.dumps(body), **more)
 
 
-def ask(service: ModelService, method: str, path: str, **more: Any) -> httpx.Response:
-    """One request through the front."""
-
-    async def talk() -> httpx.Response:
-        transport = httpx.ASGITransport(app=Front(inner, service))
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-            return await client.request(method, path, **more)
-
-    return asyncio.run(talk())
-
-
-def test_an_answer_carries_id_version_value_interval_unit_and_flags(
-    service: ModelService,
-) -> None:
-    answer = ask(service, "POST", "/v1/predict", json=TRIP).json()
+def test_an_answer_carries_id_version_value_interval_unit_and_flags(asked: Loaded) -> None:
+    answer = predict(asked).json()
     assert UUID(answer["prediction_id"]).version == 7
     assert answer["model_version"] == "unregistered"
     assert answer["unit"] == "minute"
     assert answer["interval"]["lower"] <= answer["value"] <= answer["interval"]["upper"]
     assert answer["interval"]["coverage"] == 0.9
-    assert answer["flags"] == []
+    assert (answer["flags"], answer["warning"]) == ([], None)
 
 
-def test_values_that_training_did_not_see_are_flagged_by_feature(service: ModelService) -> None:
-    answer = ask(service, "POST", "/v1/predict", json=TRIP | {"trip_distance": 99.0}).json()
+def test_an_answer_is_what_the_model_says(asked: Loaded, built: Path) -> None:
+    found = asked[0].decoder.one(json.dumps(TRIP).encode())
+    value = Predictor(built / "models/packaged").answer(found).value[0]
+    assert predict(asked).json()["value"] == value
+
+
+def test_values_that_training_did_not_see_are_flagged_by_feature(asked: Loaded) -> None:
+    answer = predict(asked, TRIP | {"trip_distance": 99.0}).json()
     assert answer["flags"] == ["trip_distance.unseen"]
 
 
-def test_a_batch_of_one_equals_one(service: ModelService) -> None:
-    one = ask(service, "POST", "/v1/predict", json=TRIP).json()
-    (batch,) = ask(service, "POST", "/v1/predict/batch", json={"instances": [TRIP]}).json()[
-        "predictions"
-    ]
+def test_a_batch_of_one_equals_one(asked: Loaded) -> None:
+    one = predict(asked).json()
+    (batch,) = predict(asked, {"instances": [TRIP]}, BATCH).json()["predictions"]
     assert one.pop("prediction_id") != batch.pop("prediction_id")
     assert one == batch
 
 
-def test_a_breach_of_the_contract_is_a_problem_with_field_found_and_expected(
-    service: ModelService,
-) -> None:
-    answer = ask(service, "POST", "/v1/predict", json=TRIP | {"pickup_zone": 999})
-    assert answer.status_code == 422
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json()["field"] == "pickup_zone"
-    assert answer.json()["found"] == "999"
-
-
 @pytest.mark.parametrize("depth", [500, 900, 973, 990, 1_000, 5_000])
-def test_deeply_nested_json_is_answered(service: ModelService, depth: int) -> None:
-    for route in ("/v1/predict", "/v1/predict/batch"):
-        answer = ask(service, "POST", route, content=b"[" * depth + b"]" * depth)
-        assert answer.status_code == 422
+def test_deeply_nested_json_is_answered(asked: Loaded, depth: int) -> None:
+    for route in ("/v1/predict", BATCH):
+        content = b"[" * depth + b"]" * depth
+        assert ask(asked[0], "POST", route, asked[1], content=content).status_code == 422
 
 
-def test_a_field_whose_name_is_no_text_is_answered(service: ModelService) -> None:
+def test_a_field_whose_name_is_no_text_is_answered(asked: Loaded) -> None:
     body = json.dumps(TRIP)[:-1] + ', "\\ud800": 1}'
-    answer = ask(service, "POST", "/v1/predict", content=body)
+    answer = ask(asked[0], "POST", "/v1/predict", asked[1], content=body)
     assert answer.status_code == 422
     assert answer.json()["found"] == "an unknown field"
 
 
-def test_an_error_of_ours_is_an_answer_without_a_traceback(
-    service: ModelService, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(service._model, "answer", None)
-    answer = ask(service, "POST", "/v1/predict", json=TRIP)
-    assert answer.status_code == 500
-    assert "Traceback" not in answer.text
-    assert "TypeError" in caplog.text
+def test_the_callers_ids_come_back_with_an_answer(asked: Loaded) -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    answer = predict(asked, headers={"x-request-id": "order-7", "traceparent": trace})
+    assert (answer.headers["x-request-id"], answer.headers["traceparent"]) == ("order-7", trace)
 
 
-def test_ten_megabytes_are_refused_without_being_read_whole(service: ModelService) -> None:
-    answer = ask(service, "POST", "/v1/predict", content=b"x" * 10_000_000)
-    assert answer.status_code == 413
-    assert "at most 4000000 bytes" in answer.json()["expected"]
+@pytest.mark.parametrize("sent", [b"a\r\nset-cookie: b=c", b"a\nset-cookie: b=c", b"\xff"])
+def test_no_header_can_be_put_into_an_answer(asked: Loaded, sent: bytes) -> None:
+    headers = [bearer(asked[1])]
+    names = (b"x-request-id", b"traceparent", b"tracestate", b"x-entity-id", b"content-encoding")
+    headers += [(name, sent) for name in names]
+    heard = asyncio.run(speak(asked[0], "/v1/predict", [b"{}"], headers))
+    assert heard.status == 422
+    for name, text in heard.headers:
+        assert not {b"\r", b"\n"} & {bytes([byte]) for byte in name + text}
+        assert b"cookie" not in text
 
 
-def test_another_method_is_refused(service: ModelService) -> None:
-    assert ask(service, "GET", "/v1/predict").status_code == 405
-
-
-def test_version_names_model_commit_and_bento(service: ModelService, built: Path) -> None:
-    answer = ask(service, "GET", "/version").json()
+def test_version_names_model_commit_bento_and_mode(asked: Loaded, built: Path) -> None:
+    answer = ask(asked[0], "GET", "/version", asked[1]).json()
     assert answer["model_hash"] == Predictor(built / "models/packaged").model_hash
     assert (answer["commit"], answer["bento"]) == (None, None)
+    assert (answer["mode"], answer["reason"]) == ("normal", "")
+    assert answer["contract"] == "taxi-trips/1"
 
 
-def test_the_openapi_document_is_served_where_bentoml_looks_for_it(
-    service: ModelService,
+def test_the_openapi_document_is_served_without_a_key_and_where_bentoml_looks(
+    asked: Loaded,
 ) -> None:
-    served = ask(service, "GET", "/docs.json").json()
-    assert served == openapi.document(CONTRACT, 10_000)
-    assert json.dumps(served)
+    for path in ("/docs.json", "/openapi.json"):
+        served = ask(asked[0], "GET", path)
+        assert served.status_code == 200
+        assert served.json() == openapi.document(CONTRACT, asked[0].limits)
 
 
-def test_other_paths_are_bentomls(service: ModelService) -> None:
-    assert ask(service, "GET", "/readyz").status_code == 299
-    assert ask(service, "POST", "/v2/predict").status_code == 299
+def test_other_paths_are_bentomls(asked: Loaded) -> None:
+    for path in ("/readyz", "/metrics", "/v2/predict", "/v1/predict/", "/"):
+        assert ask(asked[0], "GET", path).status_code == 299
 
 
-def test_before_loading_everything_is_bentomls() -> None:
-    assert ask(ModelService(), "POST", "/v1/predict", json=TRIP).status_code == 299
+def test_before_loading_everything_is_bentomls_and_nothing_is_ready() -> None:
+    service = ModelService()
+    assert ask(service, "POST", "/v1/predict", json=TRIP).status_code == 299
+    assert not service.ready
+    service.beat()
 
 
-def test_a_model_with_a_changed_byte_is_refused_at_start(
-    checkout: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_loaded_worker_is_ready_until_it_drains(
+    asked: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert asked[0].ready
+    assert "connection" not in predict(asked).headers
+    monkeypatch.setattr(asked[0].life, "draining", True)
+    assert not asked[0].ready
+    for answer in (predict(asked), predict(asked, {}), ask(asked[0], "GET", "/version")):
+        assert answer.headers["connection"] == "close"
+
+
+def test_a_caller_that_left_is_counted_and_not_answered(asked: Loaded) -> None:
+    sent: list[Any] = []
+
+    async def leave() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/predict",
+        "headers": [bearer(asked[1])],
+    }
+    asyncio.run(Front(inner, asked[0])(scope, leave, send))
+    assert sent == []
+    counted = samples(asked[0], "preflight_requests_total")
+    assert counted["predict", "v1", "tests", "499"] == 1
+
+
+def test_a_deprecated_version_says_since_when(
+    asked: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert deprecation(None) == []
+    assert "deprecation" not in predict(asked).headers
+    monkeypatch.setattr(asked[0], "_deprecated", deprecation(date(2027, 1, 31)))
+    for answer in (predict(asked), predict(asked, {}, BATCH)):
+        assert answer.headers["deprecation"] == "@1801353600"
+    assert "deprecation" not in ask(asked[0], "GET", "/version", asked[1]).headers
+
+
+class Outside:
+    """An application with BentoML's one attribute that matters."""
+
+    def __init__(self) -> None:
+        self.middleware_stack: Any = inner
+
+
+def test_at_the_start_the_front_moves_to_the_outside() -> None:
+    async def noted(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope["type"])
+
+    seen: list[str] = []
+    service, outside = ModelService(), Outside()
+    scope = {"type": "lifespan", "app": outside}
+    asyncio.run(Front(noted, service)(scope, None, None))  # type: ignore[arg-type]
+    assert seen == ["lifespan"]
+    assert isinstance(outside.middleware_stack, Front)
+    assert outside.middleware_stack._app is inner
+    assert service.deadlines.loop is not None
+
+
+def test_a_model_with_a_changed_byte_is_refused_at_start(checkout: Path, tmp_path: Path) -> None:
     booster = checkout / "models/packaged/booster.txt"
     booster.unlink()  # DVC's outputs may be links into its cache
     booster.write_text((checkout / "models/fitted/booster.txt").read_text() + " ")
-    monkeypatch.chdir(checkout)
-    with pytest.raises(Problem, match=r"booster\.txt: found hash"):
-        ModelService().load()
+    with pytest.raises(Problem, match=r"booster\.txt: found hash"), loaded(checkout, tmp_path):
+        pass
 
 
 def test_a_model_without_calibration_answers_without_an_interval(
-    checkout: Path, monkeypatch: pytest.MonkeyPatch
+    checkout: Path, tmp_path: Path
 ) -> None:
     folder = checkout / "models/packaged"
     write_json(folder / "interval.json", None)
     (folder / "manifest.json").unlink()
     predictor.pack(folder, "taxi")
-    monkeypatch.chdir(checkout)
-    service = ModelService()
-    service.load()
-    assert ask(service, "POST", "/v1/predict", json=TRIP).json()["interval"] is None
-
-
-def test_ids_sort_by_time_and_do_not_repeat() -> None:
-    found = [ids.prediction_id() for _ in range(2_000)]
-    assert len(set(found)) == 2_000
-    stamps = [UUID(each).int >> 80 for each in found]
-    assert stamps == sorted(stamps)
+    with loaded(checkout, tmp_path) as uncalibrated:
+        assert predict(uncalibrated).json()["interval"] is None
+        (one,) = predict(uncalibrated, {"instances": [TRIP]}, BATCH).json()["predictions"]
+        assert one["interval"] is None

@@ -8,6 +8,7 @@ from then on. So does a fork, once, after it has put its own contract into the e
 
 import copy
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -241,7 +242,7 @@ def test_a_newly_trained_model_answers_under_the_same_schema(built: Path, tmp_pa
 def test_one_command_writes_the_present_schema() -> None:
     (words, _, target) = COMMAND.partition(" > ")
     assert ROOT / target == FROZEN
-    done = run(ROOT, *words.split())
+    done = run(ROOT, sys.executable, *words.split()[1:])
     assert done.returncode == 0, done.stderr
     present = openapi.document(CONTRACT, params.load(ROOT / "params.yaml").serving)
     assert json.loads(done.stdout) == compatibility.frozen(present)

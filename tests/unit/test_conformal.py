@@ -41,6 +41,17 @@ def test_ends_stay_within_the_targets_range_seed_5() -> None:
     assert upper.max() <= 60.0
 
 
+def test_one_prediction_has_the_ends_of_an_array_of_it_seed_8() -> None:
+    interval = Interval.fit(*sample(8, 2_000), 0.9, 5)
+    edges = np.array(interval.edges)
+    beside = [np.nextafter(edges, -np.inf), edges, np.nextafter(edges, np.inf)]
+    odd = [np.nan, np.inf, -np.inf, 0.0, 1.0, 60.0, 1e12, -1e12]
+    predicted = np.concatenate([sample(9, 500)[0], *beside, odd])
+    lower, upper = interval.bounds(predicted, 1.0, 60.0)
+    found = np.array([interval.one(each, 1.0, 60.0) for each in predicted.tolist()])
+    np.testing.assert_array_equal(found, np.column_stack([lower, upper]))
+
+
 def test_too_few_rows_are_refused_with_the_number_needed_seed_6() -> None:
     with pytest.raises(Problem, match="at least 19 in each group"):
         Interval.fit(*sample(6, 36), 0.9, 2)

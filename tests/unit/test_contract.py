@@ -5,7 +5,8 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from preflight import table
+from conftest import ROOT
+from preflight import params, table
 from preflight.contract import Column, Contract
 from preflight.serving import openapi
 from preflight.serving.requests import Decoder, Invalid
@@ -68,7 +69,8 @@ def test_one_statement_guards_table_request_and_openapi(
     rules = [rule for name, rule in table.row_rules(contract).items() if name.startswith("x.")]
     broken = frame.select(pl.any_horizontal(rules).alias("broken"))["broken"].to_list()
     assert broken == [False, True]
-    stated = openapi.document(contract, 10)["components"]["schemas"]["Instance"]
+    limits = params.load(ROOT / "params.yaml").serving
+    stated = openapi.document(contract, limits)["components"]["schemas"]["Instance"]
     assert stated["required"] == ["x"]
     if column.allowed:
         assert stated["properties"]["x"]["enum"] == list(column.allowed)

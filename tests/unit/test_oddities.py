@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
-from conftest import git, run
-from preflight import evidence, oddities
+from conftest import ROOT, git, run
+from preflight import evidence, oddities, params
 from preflight.contract import Column, Contract
 from preflight.evidence import Part
 from preflight.oddities import Oddity
-from preflight.params import Serving
 from preflight.serving.requests import Decoder, Invalid
 from taxi.contract import CONTRACT as TRIPS
 
-LIMITS = Serving(max_body_bytes=5_000, max_batch=4)
+LIMITS = params.load(ROOT / "params.yaml").serving.model_copy(
+    update={"max_body_bytes": 5_000, "max_batch": 4}
+)
 # Every kind of column, with and without a unit that is mistaken for another.
 PARCELS = Contract(
     name="parcels",

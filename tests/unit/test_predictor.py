@@ -9,6 +9,7 @@ import pytest
 from preflight import reference, table
 from preflight.errors import Problem
 from preflight.predictor import Predictor
+from preflight.project import Columns
 from taxi.contract import CONTRACT
 
 
@@ -52,6 +53,86 @@ def test_rows_are_answered_alike_alone_and_together(built: Path) -> None:
         alone = model.answer({name: values[row : row + 1] for name, values in columns.items()})
         assert alone.value[0] == together.value[row]
         assert (alone.outside[0] == together.outside[row]).all()
+
+
+@pytest.fixture(scope="module")
+def model(built: Path) -> Predictor:
+    """A packaged model of its own, whose output a test may change for a while."""
+    return Predictor(built / "models/packaged")
+
+
+def saying(model: Predictor, monkeypatch: pytest.MonkeyPatch, outputs: list[float]) -> Columns:
+    """Let the model say these outputs for the rows that are returned, alone and together."""
+    columns = reference.columns(CONTRACT, len(outputs))
+    known = dict(zip(map(bytes, model.matrix(columns)), outputs, strict=True))
+    monkeypatch.setattr(
+        model.model, "predict", lambda matrix: np.array([known[bytes(row)] for row in matrix])
+    )
+    return columns
+
+
+def rows(columns: Columns) -> list[Columns]:
+    """Each row by itself."""
+    count = len(next(iter(columns.values())))
+    return [
+        {name: values[row : row + 1] for name, values in columns.items()} for row in range(count)
+    ]
+
+
+def require_alike(model: Predictor, columns: Columns) -> None:
+    """`one` of each row says what `answer` says of all, to the last bit."""
+    found = model.answer(columns)
+    assert found.lower is not None
+    assert found.upper is not None
+    for place, row in enumerate(rows(columns)):
+        one = model.one(row)
+        expected = found.value[place], found.lower[place], found.upper[place]
+        np.testing.assert_array_equal(np.array([one.value, one.lower, one.upper]), expected)
+        assert one.outside == np.flatnonzero(found.outside[place]).tolist()
+        assert one.invalid == found.invalid[place]
+
+
+def test_one_row_is_answered_as_an_array_of_it(model: Predictor) -> None:
+    require_alike(model, reference.columns(CONTRACT, 300, seed=2))
+
+
+def test_one_row_without_calibration_is_answered_as_an_array_of_it(
+    model: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model, "interval", None)
+    columns = reference.columns(CONTRACT, 20)
+    found = model.answer(columns)
+    alone = [model.one(row) for row in rows(columns)]
+    assert [one.value for one in alone] == found.value.tolist()
+    assert {(one.lower, one.upper) for one in alone} == {(None, None)}
+
+
+OUTPUTS = [30.0, 1.0, 60.0, 0.999, 60.001, -5.0, 1e9, float("nan"), float("inf"), float("-inf")]
+SOUND = 3
+
+
+def test_outputs_that_are_no_number_within_the_range_are_marked(
+    model: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = saying(model, monkeypatch, OUTPUTS)
+    found = model.answer(columns)
+    assert found.invalid.tolist() == [False] * SOUND + [True] * (len(OUTPUTS) - SOUND)
+    require_alike(model, columns)
+
+
+def test_what_is_given_is_the_baselines_where_the_output_is_invalid(
+    model: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = saying(model, monkeypatch, OUTPUTS)
+    baseline = model.model.baseline(columns)
+    expected = OUTPUTS[:SOUND] + baseline[SOUND:].tolist()
+    assert model.given(columns).tolist() == expected
+    assert model.given(columns, model.answer(columns)).tolist() == expected
+
+
+def test_what_is_given_of_sound_outputs_is_the_answer(model: Predictor) -> None:
+    columns = reference.columns(CONTRACT, 100)
+    np.testing.assert_array_equal(model.given(columns), model.answer(columns).value)
 
 
 def test_training_rows_are_flagged_nowhere(built: Path) -> None:

@@ -1,5 +1,7 @@
 """Values that training did not see are named by feature."""
 
+from itertools import product
+
 import numpy as np
 
 from preflight.ranges import Ranges
@@ -24,6 +26,13 @@ def test_codes_above_all_seen_ones_are_outside() -> None:
 def test_numbers_are_inside_up_to_both_ends() -> None:
     rows = np.array([[3, 1.5, 0], [3, 9.0, 0], [3, 1.49, 0], [3, 9.01, 0]], dtype=float)
     assert RANGES.outside(rows)[:, 1].tolist() == [False, False, True, True]
+
+
+def test_one_row_is_judged_as_an_array_of_it() -> None:
+    zones, miles, flags = (-0.0, 0.0, 3, 5, 7, 8, 9_999), (1.49, 1.5, 2.0, 9.0, 9.01), (0, 1, 0.5)
+    for row in product(zones, miles, flags):
+        expected = np.flatnonzero(RANGES.outside(np.array([row], dtype=float))[0]).tolist()
+        assert RANGES.one([float(value) for value in row]) == expected
 
 
 def test_they_survive_json_in_the_features_order() -> None:

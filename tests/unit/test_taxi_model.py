@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ from taxi.params import Model as ModelParams
 FILES = ["baseline.json", "booster.txt", "features.json"]
 PROBE = """
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from taxi import model
 
@@ -143,6 +147,48 @@ def test_a_loaded_model_saves_the_same_bytes(saved: Path, tmp_path: Path) -> Non
 def test_a_lone_row_is_predicted_exactly_as_in_a_batch(trips: Trips, fitted: TripModel) -> None:
     alone = [fitted.predict(trips.matrix[row : row + 1]).tolist() for row in range(100)]
     assert alone == [[minutes] for minutes in fitted.predict(trips.matrix)[:100].tolist()]
+
+
+def test_the_function_for_one_row_says_what_the_booster_says_with_seed_1(
+    trips: Trips, saved: Path
+) -> None:
+    loaded = model.load(saved)
+    rows = np.vstack([trips.matrix[:500], odd_rows(trips.matrix)])
+    expected = loaded._booster.predict(rows, num_threads=1)
+    alone = [loaded.predict(rows[place : place + 1]) for place in range(len(rows))]
+    assert {found.shape for found in alone} == {(1,)}
+    np.testing.assert_array_equal(np.concatenate(alone), expected)
+
+
+def odd_rows(matrix: Matrix) -> Matrix:
+    """Rows that training did not see: no number, endless, unknown codes, all zero."""
+    odd = matrix[:6].copy()
+    odd[0], odd[1], odd[2] = np.nan, np.inf, -np.inf
+    odd[3], odd[4], odd[5] = 0.0, 9_999.0, -1.0
+    return odd
+
+
+def test_a_lone_row_may_lie_anywhere_in_memory(trips: Trips, fitted: TripModel) -> None:
+    expected = fitted.predict(trips.matrix[:50]).tolist()
+    columns = np.asfortranarray(trips.matrix)
+    assert [fitted.predict(columns[row : row + 1])[0] for row in range(50)] == expected
+    apart = np.repeat(trips.matrix, 2, axis=1)[:, ::2]
+    assert [fitted.predict(apart[row : row + 1])[0] for row in range(50)] == expected
+
+
+def test_threads_that_ask_at_once_get_their_own_rows_answers(trips: Trips, saved: Path) -> None:
+    loaded = model.load(saved)
+    expected = loaded._booster.predict(trips.matrix, num_threads=1)
+    together = threading.Barrier(8)
+
+    def asking(start: int) -> list[float]:
+        together.wait(10)
+        places = [(start + step) % 2_000 for step in range(2_000)]
+        return [loaded.predict(trips.matrix[row : row + 1]).item() for row in places]
+
+    with ThreadPoolExecutor(8) as pool:
+        for start, found in enumerate(pool.map(asking, range(0, 2_000, 250))):
+            np.testing.assert_array_equal(found, np.roll(expected, -250 * start))
 
 
 def test_a_lone_row_is_explained_exactly_as_in_a_batch(trips: Trips, fitted: TripModel) -> None:

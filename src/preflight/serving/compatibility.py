@@ -10,7 +10,6 @@ from preflight import params, project
 from preflight.serving import openapi
 
 VERSION = "/v1/"
-REMEDY = "answer it under a new version beside this one: docs/serving.md"
 LOWER = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
 UPPER = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
 APART = {"type", "enum", "const", "required", "properties", "items", *LOWER, *UPPER}

@@ -1,4 +1,7 @@
-"""A bare ASGI function around the same model: no framework, no duties, no checks."""
+"""A bare ASGI function around the same model: no framework, no duties, no checks.
+
+The same: model, one prediction with its interval a request, loop and parser.
+"""
 
 import json
 from collections.abc import Awaitable, Callable, MutableMapping

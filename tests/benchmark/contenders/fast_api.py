@@ -1,4 +1,7 @@
-"""FastAPI and pydantic in front of the same model, with the same duties."""
+"""FastAPI and pydantic in front of the same model, with the same duties.
+
+The same: model, key file, ids, metrics in shared files, loop and parser, and every field's range.
+"""
 
 import os
 import time

@@ -1,4 +1,7 @@
-"""BentoML as its quickstart shows it, around the same model."""
+"""BentoML as its quickstart shows it, around the same model.
+
+The same: model, one prediction with its interval a request, environment.
+"""
 
 import bentoml
 import numpy as np

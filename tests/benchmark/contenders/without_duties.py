@@ -1,4 +1,7 @@
-"""The service without its duties: no key, no check of the contract, no id, no metric."""
+"""The service without its duties: no key, no check of the contract, no id, no metric.
+
+The same: all other code of the hot path, model, environment, server and the answer's form.
+"""
 
 from types import SimpleNamespace
 from typing import Any
@@ -39,7 +42,7 @@ class WithoutDuties:
         service.answerer._ids = SimpleNamespace(one=lambda: "")
         service.metrics = service.answerer._metrics = quiet
         app.echoed = lambda *_: []  # type: ignore[attr-defined]
-        ModelService.beat = nothing  # type: ignore[method-assign]
+        service.life._beat = service.deadlines.expire
 
 
 WithoutDuties.add_asgi_middleware(Front, service=service)  # type: ignore[attr-defined]

@@ -1,0 +1,1 @@
+"""Watching a service from outside."""

@@ -1,0 +1,102 @@
+"""Run in a Bento's src/ by the service's own Python: seconds of its start, microseconds of a call.
+
+Words: a key and a file of requests. Prints a JSON object. A start is imported here once, so this
+is a process of its own.
+"""
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+REPEATS, CALLS = 8, 250  # 2,000 calls of each part
+START: dict[str, float] = {}
+
+
+def spent(part: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    """The same call, its seconds kept under a part's name."""
+
+    def run(*words: Any) -> Any:
+        start = time.perf_counter()
+        try:
+            return call(*words)
+        finally:
+            START[part] = time.perf_counter() - start
+
+    return run
+
+
+def loaded() -> Any:
+    """A service that has started in this process."""
+
+    def server() -> None:
+        for name in ("bentoml", "_bentoml_impl.worker.service", "_bentoml_impl.server", "uvicorn"):
+            import_module(name)
+
+    spent("import BentoML and its server", server)()
+    found: Any = spent("import the service", import_module)("taxi.service").service
+    spent("import LightGBM", import_module("taxi.model")._lightgbm)()
+    module: Any = import_module("preflight.serving.service")
+    module.Predictor = spent("verify and load the model", module.Predictor)
+    found._warm = spent("warm up", found._warm)
+    spent("load", found.load)()
+    START["the rest of loading"] = (
+        START.pop("load") - START["verify and load the model"] - START["warm up"]
+    )
+    return found
+
+
+def calls(service: Any, key: str, bodies: list[bytes]) -> dict[str, Callable[[int], Any]]:
+    """Each part of an answer as a call that takes a request's number."""
+    echoed: Any = import_module("preflight.serving.door").echoed
+    encode: Any = import_module("preflight.serving.service").encode
+    model, metrics, ids = service._model, service.metrics, service.ids
+    given = {b"authorization": f"Bearer {key}".encode(), b"content-type": b"application/json"}
+    headers = [given | {b"x-entity-id": b"entity-%d" % place} for place in range(len(bodies))]
+    columns = [service.decoder.one(body) for body in bodies]
+    rows = [model.matrix(each) for each in columns]
+    found = [service.answerer.one(each, 0, "normal") for each in columns]
+    buckets = [service.door.bucket(each[b"x-entity-id"]) for each in headers]
+
+    def count(place: int) -> None:
+        value, bucket = found[place].value, buckets[place]
+        metrics.prediction(bucket, value, 10.0, None)
+        metrics.answered("predict", bucket, 0.0002)
+        metrics.request("predict", "v1", "bench", "200")
+
+    return {
+        "decode and check": lambda place: service.decoder.one(bodies[place]),
+        "features": lambda place: model.matrix(columns[place]),
+        "model": lambda place: model.model.predict(rows[place]),
+        "features, model, interval, ranges": lambda place: model.one(columns[place]),
+        "key and bucket": lambda place: service.door.admit(headers[place], "predict"),
+        "ids": lambda place: (echoed(headers[place], ids), ids.one()),
+        "metrics": count,
+        "encode": lambda place: encode(found[place]),
+    }
+
+
+def main(key: str, requests: Path) -> None:
+    """Start, then time each part in turn."""
+    service = loaded()
+    bodies = [json.dumps(each).encode() for each in json.loads(requests.read_text())]
+    parts = calls(service, key, bodies)
+    times: dict[str, list[float]] = {name: [] for name in parts}
+    for _ in range(REPEATS):
+        for name, call in parts.items():
+            start = time.perf_counter()
+            for place in range(CALLS):
+                call(place)
+            times[name].append(1e6 * (time.perf_counter() - start) / CALLS)
+    found = {name: statistics.median(each) for name, each in times.items()}
+    whole = found.pop("features, model, interval, ranges")
+    found["interval and ranges"] = whole - found["features"] - found["model"]
+    sys.stdout.write(json.dumps({"start": START, "parts": found}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

@@ -1,0 +1,113 @@
+"""A service is looked at from outside, each look is kept, and uptime follows from them."""
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from socketserver import TCPServer
+
+import pytest
+from click.testing import CliRunner
+
+from preflight.bento import free_port
+from preflight.cli import main
+from preflight.errors import NoData, Problem
+from preflight.watch import probes
+from preflight.watch.probes import Probe
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Ready(BaseHTTPRequestHandler):
+    """Ready, or not, as the server says."""
+
+    status = 200
+
+    def do_GET(self) -> None:
+        """Answer /readyz."""
+        self.send_response(self.status if self.path == "/readyz" else 404)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    """A server that is ready."""
+    server = TCPServer(("127.0.0.1", 0), Ready)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def log(*ready: bool, every: float = 60) -> list[Probe]:
+    """Probes at even times."""
+    return [
+        Probe((START + timedelta(seconds=every * place)).isoformat(), each, 0.01, "200")
+        for place, each in enumerate(ready)
+    ]
+
+
+def test_a_ready_service_is_up(address: str) -> None:
+    found = probes.probe(address)
+    assert (found.ready, found.found) == (True, "200")
+
+
+def test_one_that_answers_503_is_not(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Ready, "status", 503)
+    found = probes.probe(address)
+    assert (found.ready, found.found) == (False, "503")
+
+
+def test_nobody_there_is_down_and_says_why() -> None:
+    found = probes.probe(f"http://127.0.0.1:{free_port()}")
+    assert (found.ready, found.found) == (False, "ConnectionRefusedError")
+
+
+def test_every_probe_is_kept_and_read_again(tmp_path: Path) -> None:
+    for each in log(True, False):
+        probes.record(each, tmp_path / "state/probes.jsonl")
+    assert probes.read(tmp_path / "state/probes.jsonl") == log(True, False)
+
+
+def test_a_line_that_is_no_probe_is_named(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("{}\n")
+    with pytest.raises(Problem, match="line 1"):
+        probes.read(tmp_path / "log")
+
+
+def test_uptime_is_the_share_of_time_that_probes_vouch_for() -> None:
+    found = probes.uptime(log(True, True, False, False, True, True), 60)
+    assert found.up == pytest.approx(3 / 5)
+    assert found.longest_down == timedelta(seconds=120)
+    assert found.unknown == 0
+
+
+def test_a_gap_in_the_probes_is_unknown_and_not_up() -> None:
+    early, late = log(True, True), log(True, True, every=60)
+    shifted = [
+        Probe((datetime.fromisoformat(each.at) + timedelta(hours=1)).isoformat(), True, 0.01, "200")
+        for each in late
+    ]
+    found = probes.uptime([*early, *shifted], 60)
+    assert found.up == 1
+    assert found.unknown == pytest.approx((3600 - 60 - 120) / 3660)
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_too_few_probes_are_no_data(count: int) -> None:
+    with pytest.raises(NoData):
+        probes.uptime(log(*[True] * count), 60)
+
+
+def test_the_commands_probe_and_sum_up(address: str, tmp_path: Path) -> None:
+    place = tmp_path / "probes.jsonl"
+    words = ["probe", address, "--every", "1", "--times", "2", "--log", str(place)]
+    assert CliRunner().invoke(main, words).exit_code == 0
+    told = CliRunner().invoke(main, ["uptime", "--every", "1", "--log", str(place)])
+    assert "100.00% up" in told.output
