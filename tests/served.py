@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
@@ -34,13 +35,14 @@ def until(what: Callable[[], bool], seconds: float) -> float:
     return time.monotonic() - start
 
 
-def packaged(built: Path, target: Path) -> Path:
-    """A Bento with short times below `target`, from a copy of the small repository."""
-    root = target / "checkout"
+@cache
+def packaged(built: Path) -> Path:
+    """A Bento with short times, from a copy of the small repository; made once."""
+    root = built.parent / "short/checkout"
     shutil.copytree(built, root, symlinks=True)
     change_params(root, serving={"body_seconds": BODY_SECONDS, "drain_seconds": DRAIN_SECONDS})
     commit(root, "Short times")
-    return bento.build_unregistered(root, target / "home")
+    return bento.build_unregistered(root, root.parent / "home")
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Service:
         with urlopen(f"{self.server.address}/metrics", timeout=10) as answer:  # noqa: S310
             text = answer.read().decode()
         found: dict[str, list[tuple[dict[str, str], float]]] = {}
-        for family in text_string_to_metric_families(text):  # type: ignore[no-untyped-call]
+        for family in text_string_to_metric_families(text):
             for sample in family.samples:
                 found.setdefault(sample.name, []).append((sample.labels, sample.value))
         return found

@@ -2,14 +2,13 @@
 
 import json
 import logging
-import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
+import psutil
 import yaml
 
 from preflight import lineage, registry
@@ -178,16 +178,30 @@ def served(
         _wait(server, address, logged)
         yield Server(address, key)
     finally:
-        # As Ctrl-C does: at once, where SIGTERM would let the callers drain away.
-        with suppress(ProcessLookupError):
-            os.killpg(server.pid, signal.SIGINT)
+        # At once, where SIGTERM would let the callers drain away. BentoML's workers lead sessions
+        # of their own, so what is sent to the arbiter's group does not reach them.
+        tree = _tree(server.pid)
+        _signal(tree, signal.SIGINT)
         try:
             server.wait(20)
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
-        with suppress(ProcessLookupError):  # a worker that hangs outlives its parent
-            os.killpg(server.pid, signal.SIGKILL)
+        _signal(tree, signal.SIGKILL)  # one that hangs outlives its parent
+
+
+def _tree(pid: int) -> list[psutil.Process]:
+    """A process and its children, the process first; none when it is gone."""
+    with suppress(psutil.NoSuchProcess):
+        first = psutil.Process(pid)
+        return [first, *first.children(recursive=True)]
+    return []
+
+
+def _signal(processes: Iterable[psutil.Process], number: int) -> None:
+    for each in processes:
+        with suppress(psutil.NoSuchProcess):  # psutil tells a process from a later one of its id
+            each.send_signal(number)
 
 
 def _wait(server: subprocess.Popen[bytes], address: str, logged: Path) -> None:

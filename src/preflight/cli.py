@@ -205,7 +205,7 @@ def keys() -> None:
 @click.option(
     "--scope", "scopes", multiple=True, type=click.Choice(["predict", "outcomes", "admin"])
 )
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Requests a second.")
+@click.option("--rate", type=click.FloatRange(min=1), help="Requests a second.")
 def keys_add(client: str, scopes: tuple[Any, ...], rate: float | None) -> None:
     """Make a key and print it, once: only its hash is kept. Its scope is predict, or those given.
 

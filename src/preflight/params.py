@@ -109,7 +109,7 @@ class Serving(Switches):
     max_line_bytes: Annotated[int, Field(ge=1)]
     max_batch: Annotated[int, Field(ge=1)]
     max_batches: Annotated[int, Field(ge=1)]
-    max_rate: Positive
+    max_rate: Annotated[float, Field(ge=1)]
     body_seconds: Positive
     batch_seconds: Positive
     stream_seconds: Positive
@@ -159,6 +159,10 @@ def read(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise Problem(
             str(path), "no file", "a YAML file of parameters", "Run this at the repository's root."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise Problem(
+            str(path), type(error).__name__, "a YAML file in UTF-8", "Mend the file."
         ) from None
     return plain(text, str(path))
 

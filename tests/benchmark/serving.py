@@ -6,6 +6,8 @@ of rounds, and of the ratios within each round, as the machine's speed varies be
 """
 
 import json
+import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -171,6 +173,7 @@ def saved(scene: Scene, trips: Path) -> None:
 def measure(place: Path) -> tuple[str, int]:
     """Measure everything in a scratch folder; returns the tables and how many answers failed."""
     say("bench-serving: the Bento, and the model as MLflow keeps it …")
+    load = os.getloadavg()[0]
     stage = scene(place)
     saved(stage, place / "two.json")
     say("bench-serving: starts and parts …")
@@ -189,7 +192,8 @@ def measure(place: Path) -> tuple[str, int]:
         say("bench-serving: batches …")
         lines = [*rates(rounds), *batch(servers["ours"]), *starts, *memory(servers["ours"])]
     failures = sum(each.failures for windows in rounds for each in windows.values())
-    return page(lines, rounds, start, parts), failures
+    busy = f"Load average before: {load:.1f}."
+    return f"{page(lines, rounds, start, parts)} {busy}", failures
 
 
 @click.command()
@@ -197,6 +201,7 @@ def measure(place: Path) -> tuple[str, int]:
 def main(write: bool) -> None:
     """Measure the service beside other ways to serve its model."""
     begun = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the servers end with it
     with TemporaryDirectory(prefix="preflight-bench-") as place:
         try:
             text, failures = measure(Path(place).resolve())

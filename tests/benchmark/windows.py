@@ -6,6 +6,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from benchmark.servers import Running
 from preflight.errors import Problem
 
@@ -54,4 +56,9 @@ def window(server: Running, connections: int, seconds: float, rate: float = 0.0)
 
 def _used(server: Running) -> float:
     """Processor seconds that a server has used so far."""
-    return sum(sum(each.cpu_times()[:2]) for each in server.processes())
+    try:
+        return sum(sum(each.cpu_times()[:2]) for each in server.processes())
+    except psutil.NoSuchProcess:
+        raise Problem(
+            f"the server {server.name}", "that it ended", "that it goes on", "See what it said."
+        ) from None

@@ -23,6 +23,7 @@ EVERY_SECONDS = 5.0
 # One request in SHARE is of schemathesis, which takes 10 ms for each, and MOST of it at all. FIXED
 # are those that it makes of the document's examples and limits.
 SHARE, MOST, FIXED = 8, 4_000, 200
+SMALLER = 200  # requests of a kind to look for a shorter one, once an answer is wrong
 Tell = Callable[[str], None]
 
 
@@ -82,7 +83,8 @@ def run(
 def by_kind(
     kind: st.SearchStrategy[Request], judge: Callable[[Request], list[str]], count: int, seed: int
 ) -> None:
-    """So many requests of one kind, and smaller ones once something is wrong."""
+    """So many requests of one kind, and some smaller ones once something is wrong."""
+    smaller, started = iter(range(SMALLER, -1, -1)), list[Request]()
 
     @hypothesis.seed(seed)
     @settings(
@@ -97,17 +99,26 @@ def by_kind(
     )
     @hypothesis.given(kind)
     def answered(request: Request) -> None:
-        if faults := judge(request):
+        faults = judge(request)
+        if faults:
+            started.append(request)
+        if started and next(smaller) == 0:
+            raise Enough
+        if faults:
             raise Wrong(faults)
 
     try:
         answered()
-    except (Wrong, BaseExceptionGroup, hypothesis.errors.HypothesisException):
+    except (Wrong, Enough, BaseExceptionGroup, hypothesis.errors.HypothesisException):
         return  # the findings have it, and the shortest
 
 
 class Wrong(AssertionError):
     """An answer with a fault."""
+
+
+class Enough(BaseException):
+    """The request is as short as it needs to be; hypothesis would go on for minutes."""
 
 
 class Watched:

@@ -91,9 +91,14 @@ class Requests:
         return st.builds(lambda found, extra: written([*found.items(), *extra]), fields, more)
 
     def _streams(self, rows: st.SearchStrategy[str]) -> st.SearchStrategy[bytes]:
-        line = st.one_of(rows.map(encoded), mutated(rows.map(encoded)), st.binary(max_size=12))
-        ends = st.sampled_from((b"\n", b"\n", b"\r\n", b"\n\n", b"\n \n", b"\r"))
-        return st.builds(lambda lines, end: end.join(lines), st.lists(line, max_size=6), ends)
+        """Lines of all kinds: also two rows in a line, and a row over two."""
+        right = self._right().map(encoded)
+        broken = right.map(lambda row: row.replace(b", ", b",\n", 1))
+        odd = st.one_of(rows.map(encoded), mutated(right), broken, st.binary(max_size=12))
+        ends = st.sampled_from((b"\n", b"\n", b"\r\n", b"\n \n", b"\r", b" ", b""))
+        lines = st.lists(st.one_of(right, right, odd), max_size=5)
+        last = st.sampled_from((b"", b"\n"))
+        return st.builds(lambda found, end, more: end.join(found) + more, lines, ends, last)
 
     def _doors(self) -> st.SearchStrategy[Request]:
         """Odd methods, paths and headers, with the key, another one or none."""

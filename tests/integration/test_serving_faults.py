@@ -27,9 +27,9 @@ GROWN = 200_000_000  # bytes
 
 
 @pytest.fixture(scope="module")
-def folder(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(built: Path) -> Path:
     """A Bento with short times."""
-    return packaged(built, tmp_path_factory.mktemp("faults"))
+    return packaged(built)
 
 
 @contextmanager

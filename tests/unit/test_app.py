@@ -129,10 +129,10 @@ def test_before_loading_everything_is_bentomls_and_nothing_is_ready() -> None:
 def test_a_loaded_worker_is_ready_until_it_drains(
     asked: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert asked[0].ready
+    before = asked[0].ready
     assert "connection" not in predict(asked).headers
     monkeypatch.setattr(asked[0].life, "draining", True)
-    assert not asked[0].ready
+    assert (before, asked[0].ready) == (True, False)
     for answer in (predict(asked), predict(asked, {}), ask(asked[0], "GET", "/version")):
         assert answer.headers["connection"] == "close"
 

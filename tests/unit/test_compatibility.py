@@ -17,13 +17,13 @@ import pytest
 
 from asked import ask, loaded
 from conftest import ROOT, run
-from preflight import params
-from preflight.serving import compatibility, openapi
-from preflight.serving.compatibility import breaks
+from preflight import compatibility, params
+from preflight.compatibility import breaks
+from preflight.serving import openapi
 from taxi.contract import CONTRACT
 
 FROZEN = ROOT / "tests/v1.json"
-COMMAND = ".venv/bin/python -m preflight.serving.compatibility > tests/v1.json"
+COMMAND = ".venv/bin/python -m preflight.compatibility > tests/v1.json"
 REMEDY = (
     "callers of /v1 would break: answer this under /v2, see docs/serving.md. Where nobody calls "
     f"/v1 yet, as in a new fork: {COMMAND}"

@@ -26,6 +26,7 @@ class Waiter:
         except asyncio.CancelledError:
             if not self._deadlines.missed(self.opened):
                 raise
+            assert self.opened.cancelling() == 0  # or a timeout around it would misjudge it
         finally:
             self._deadlines.close(self.opened)
         await asyncio.sleep(0)  # an uncancelled task may wait again

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from conftest import ROOT
@@ -131,7 +132,7 @@ def test_secrets_are_compared_in_constant_time_for_unknown_ids_too(
         calls.append((len(one), len(other)))
         return compare(one, other)
 
-    monkeypatch.setattr(keys.hmac, "compare_digest", spy)
+    monkeypatch.setattr(hmac, "compare_digest", spy)
     assert read.find(key.encode()) is not None
     assert read.find(spoilt(key)["another id"].encode()) is None
     assert calls == [(32, 32), (32, 32)]
@@ -153,7 +154,7 @@ def test_a_write_that_fails_leaves_the_old_file(
     def fail(*_: object) -> bytes:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(keys.msgspec.json, "format", fail)
+    monkeypatch.setattr(msgspec.json, "format", fail)
     with pytest.raises(KeyboardInterrupt):
         made(path)
     assert path.read_bytes() == before
@@ -264,8 +265,12 @@ def test_a_cap_lets_in_as_many_a_second_and_key_by_key() -> None:
     assert cap.takes("one", 3)
 
 
-def test_a_cap_below_one_a_second_does_not_shut_its_key_out() -> None:
-    assert Cap(lambda: 7.0).takes("one", 0.5)
+def test_a_cap_below_one_a_second_would_shut_its_key_out_and_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    keys.add(path, "dispatch", ("predict",), 1.0)
+    path.write_text(path.read_text().replace('"rate": 1.0', '"rate": 0.5'))
+    with pytest.raises(Problem, match="rate"):
+        keys.read(path)
 
 
 def test_the_place_is_the_variables_or_beside_the_other_state(

@@ -163,8 +163,10 @@ def refusals(served: Served, place: Path) -> Iterator[tuple[str, httpx.Response]
     """Refusals of every kind that can be asked for here, with the path that gave them."""
     service, key = served
     lesser = keys.add(place, "lesser", ("outcomes",), 1e9)
-    slow = keys.add(place, "slow", keys.SCOPES, 1e-9)
+    slow = keys.add(place, "slow", keys.SCOPES, 1)
     service.beat()
+    service.door._cap = keys.Cap(lambda: 7.0)
+    ask(service, "GET", "/version", slow)
     for (path, method), operation in OPERATIONS.items():
         verb = method.upper()
         yield path, ask(service, "TRACE", path, key)

@@ -90,7 +90,9 @@ def test_an_unknown_key_is_401_and_is_not_repeated(
     assert "AAAA" not in answer.text + str(answer.headers) + caplog.text
 
 
-def test_a_revoked_key_is_401_after_a_beat(asked: Loaded, place: Path) -> None:
+def test_a_revoked_key_is_401_after_a_beat_and_is_never_logged(
+    asked: Loaded, place: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     file = place / "keys.json"
     key = keys.add(file, "leaver", ("predict",), None)
     refused(said(asked, key=key), 401, "authorization")
@@ -99,6 +101,9 @@ def test_a_revoked_key_is_401_after_a_beat(asked: Loaded, place: Path) -> None:
     keys.revoke(file, key.split("_")[1])
     asked[0].beat()
     refused(said(asked, key=key), 401, "authorization")
+    assert "keys read again" in caplog.text
+    for secret in (key, key.split("_", 2)[2]):
+        assert not any(secret in repr(vars(record)) for record in caplog.records)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from taxi.contract import CONTRACT
 Loaded = tuple[ModelService, str]
 TRIPS = [TRIP | {"trip_distance": miles} for miles in (0.4, 1.9, 6.0, 20.0, 60.0)]
 BINS = [*(f"{edge:g}" for edge in CONTRACT.target_bins), "+Inf"]
-JUDGED = {
+JUDGED: dict[str, list[tuple[str, ...]]] = {
     "preflight_latency_seconds_count": [("predict",), ("batch",)],
     "preflight_errors_total": [("predict",), ("batch",)],
     "preflight_interval_width_total": [()],

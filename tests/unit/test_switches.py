@@ -261,16 +261,33 @@ def test_production_values_start() -> None:
 
 
 @pytest.mark.parametrize("packaged", [True, False])
+@pytest.mark.parametrize(
+    ("variables", "word"),
+    [
+        ({"BENTOML_DEBUG": "1"}, "serve"),
+        ({"PYTHONASYNCIODEBUG": "1"}, "serve"),
+        ({"PREFLIGHT_FAULTS": "on"}, "serve"),
+        ({}, "--development-mode"),
+        ({}, "--reload"),
+    ],
+)
 def test_only_what_is_packaged_is_held_to_production_values(
-    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packaged: bool
+    built: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    packaged: bool,
+    variables: dict[str, str],
+    word: str,
 ) -> None:
     """A `build.json` stands in every Bento, and in no checkout."""
-    monkeypatch.setenv("PREFLIGHT_FAULTS", "on")
-    monkeypatch.setattr(sys, "argv", ["bentoml", "serve"])
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "argv", ["bentoml", word])
     if packaged:
         write_json(tmp_path / "build.json", BUILD)
         monkeypatch.setattr(serving, "BUILD", tmp_path / "build.json")
-        with pytest.raises(Problem, match="PREFLIGHT_FAULTS"), loaded(built, tmp_path):
+        named = next(iter(variables), word)
+        with pytest.raises(Problem, match=f"found {named};"), loaded(built, tmp_path):
             pass
     else:
         with loaded(built, tmp_path) as (service, _):

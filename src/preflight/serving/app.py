@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from collections.abc import MutableMapping
+from typing import Any
 
 from preflight.serving.door import echoed
 from preflight.serving.exchange import App, Exchange, Gone, Receive, Scope, Send
@@ -34,18 +36,28 @@ class Front:
             return
         route = service.routes.get(scope["path"]) if kind == "http" else None
         if route is None:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, self._marked(send) if kind == "http" else send)
             return
         given = dict(scope["headers"])
         headers = echoed(given, service.ids)
-        if service.life.draining:
-            headers.append(CLOSE)
         exchange = Exchange(
             receive, send, given, headers, service.deadlines, service.limits.body_seconds
         )
+        exchange.life = service.life
         await self._answer(route, scope["method"], exchange)
         client, status = exchange.caller.client, str(exchange.status)
         service.metrics.request(route.name, route.version, client, status)
+
+    def _marked(self, send: Send) -> Send:
+        """Marks the connection of an answer of BentoML's that begins while the worker drains."""
+
+        async def marked(message: MutableMapping[str, Any]) -> None:
+            if self._service.life.draining and message["type"] == "http.response.start":
+                others = [each for each in message.get("headers", ()) if each != CLOSE]
+                message["headers"] = [*others, CLOSE]  # once, though a front is in and outside
+            await send(message)
+
+        return marked
 
     async def _answer(self, route: Route, method: str, exchange: Exchange) -> None:
         try:

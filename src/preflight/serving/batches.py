@@ -39,37 +39,35 @@ class Batches:
 
     async def batch(self, exchange: Exchange) -> None:
         """A JSON document of many rows."""
+        bucket = exchange.caller.bucket
         try:
-            async with asyncio.timeout(self._limits.batch_seconds):
-                await self._room.acquire()
+            async with asyncio.timeout(self._limits.batch_seconds), self._room:
+                found = await self._judged(exchange, bucket)
         except TimeoutError:
+            self._metrics.answered("batch", bucket, self._limits.batch_seconds, failed=True)
             raise self._late() from None
-        try:
-            content = await exchange.body(self._limits.max_body_bytes)
-            start, bucket = time.perf_counter(), exchange.caller.bucket
-            try:
-                found = await self._work(lambda: self._many(content, bucket))
-            except Invalid:
-                raise  # what breaks the contract is no failure of ours, and judges nobody
-            except Exception:
-                self._metrics.answered("batch", bucket, time.perf_counter() - start, failed=True)
-                raise
-            self._metrics.answered("batch", bucket, time.perf_counter() - start)
-        finally:
-            self._room.release()
         await exchange.answer(found)
+
+    async def _judged(self, exchange: Exchange, bucket: int) -> bytes:
+        content = await exchange.body(self._limits.max_body_bytes)
+        start = time.perf_counter()
+        try:
+            found = await self._threaded(lambda: self._many(content, bucket))
+        except Invalid:
+            raise  # what breaks the contract is no failure of ours, and judges nobody
+        except Exception:
+            self._metrics.answered("batch", bucket, time.perf_counter() - start, failed=True)
+            raise
+        self._metrics.answered("batch", bucket, time.perf_counter() - start)
+        return found
 
     def _many(self, content: bytes, bucket: int) -> bytes:
         columns = self._decoder.batch(content)
         return encode({"predictions": self._answerer.many(columns, bucket, self._mode())})
 
-    async def _work(self, work: Callable[[], bytes]) -> bytes:
-        """Run what takes long beside the others, within its time."""
-        try:
-            async with asyncio.timeout(self._limits.batch_seconds):
-                return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-        except TimeoutError:
-            raise self._late() from None
+    async def _threaded(self, work: Callable[[], bytes]) -> bytes:
+        """Run what takes long beside the others."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def _late(self) -> Refusal:
         late = f"none within {self._limits.batch_seconds:g} s"
@@ -91,13 +89,20 @@ class Batches:
                         raise too_large(limit)
                     if lines:
                         work = partial(self._answer_lines, lines, count, bucket)
-                        await exchange.write(await self._work(work), more=True)
+                        await exchange.write(await self._chunk(work), more=True)
                     count += len(lines)
                 work = partial(self._answer_lines, [rest], count, bucket)
-                last = await self._work(work)
+                last = await self._chunk(work)
         except TimeoutError:
             raise too_slow(seconds) from None
         await exchange.write(last, more=False)
+
+    async def _chunk(self, work: Callable[[], bytes]) -> bytes:
+        try:
+            async with asyncio.timeout(self._limits.batch_seconds):
+                return await self._threaded(work)
+        except TimeoutError:
+            raise self._late() from None
 
     def _answer_lines(self, lines: list[bytes], before: int, bucket: int) -> bytes:
         """Answers to those of the lines that are not empty; `before` lines came earlier."""

@@ -73,10 +73,11 @@ class Compiled:
         except (msgspec.MsgspecError, ValueError, RecursionError):
             raise Refused from None
 
-    def lines(self, lines: bytes) -> Columns:
-        """JSON objects on lines of their own -> arrays of shape (lines,). Raises Refused."""
+    def lines(self, lines: Sequence[bytes]) -> Columns:
+        """JSON objects, one a line -> arrays of shape (lines,). Raises Refused."""
         try:
-            return self._arrays(self._one.decode_lines(lines))
+            # Not `decode_lines`, which takes a row over two lines, and two rows on one.
+            return self._arrays([self._one.decode(line) for line in lines])
         except (msgspec.MsgspecError, ValueError, RecursionError):
             raise Refused from None
 

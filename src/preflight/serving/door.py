@@ -12,7 +12,8 @@ from preflight.serving.watched import Watched
 
 ENTITY = re.compile(rb"[\x21-\x7e]{1,128}")
 REQUEST_ID = ENTITY
-TRACE = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+# W3C Trace Context, section 3.2: version ff and ids of zeros alone are none.
+TRACE = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 STATE = re.compile(rb"[\x20-\x7e]{1,512}")
 ANYBODY = "anybody"  # the client where no key is asked for
 SHOWN = "1 to 128 visible ASCII characters"

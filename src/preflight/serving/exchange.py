@@ -7,6 +7,7 @@ from typing import Any
 
 from preflight.serving.deadlines import Deadlines
 from preflight.serving.door import ANYBODY, Caller
+from preflight.serving.life import Life
 from preflight.serving.problems import CLOSE, MEDIA, Headers, Refusal, body
 
 Scope = MutableMapping[str, Any]
@@ -31,6 +32,7 @@ class Exchange:
         "caller",
         "given",
         "headers",
+        "life",
         "seconds",
         "status",
     )
@@ -50,6 +52,7 @@ class Exchange:
         self._deadlines = deadlines
         self.caller = Caller("-", ANYBODY, 0)
         self.status = 0
+        self.life: Life | None = None  # what marks the connections of a worker that drains
 
     async def body(self, limit: int) -> bytes:
         """The whole body; raises Refusal when it is too large or too slow."""
@@ -94,22 +97,26 @@ class Exchange:
         """Send a whole answer."""
         self.headers.append((b"content-type", media))
         self.headers.append((b"content-length", b"%d" % len(content)))
-        self.status = status
-        await self._send({"type": "http.response.start", "status": status, "headers": self.headers})
+        await self._start(status)
         await self._send({"type": "http.response.body", "body": content})
+
+    async def _start(self, status: int) -> None:
+        """Begin the answer; marked when the worker drains by now, whenever the request came."""
+        self.status = status
+        if self.life is not None and self.life.draining and CLOSE not in self.headers:
+            self.headers.append(CLOSE)
+        await self._send({"type": "http.response.start", "status": status, "headers": self.headers})
 
     async def refuse(self, refusal: Refusal) -> None:
         """Send a problem."""
-        self.headers += refusal.headers
+        self.headers += [each for each in refusal.headers if each not in self.headers]
         await self.answer(body(refusal), refusal.status, MEDIA)
 
     async def write(self, content: bytes, *, more: bool) -> None:
         """Send a part of an answer of unknown length."""
         if not self.status:
-            self.status = 200
             self.headers.append((b"content-type", LINES))
-            start = {"type": "http.response.start", "status": 200, "headers": self.headers}
-            await self._send(start)
+            await self._start(200)
         await self._send({"type": "http.response.body", "body": content, "more_body": more})
 
 

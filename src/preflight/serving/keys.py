@@ -38,7 +38,7 @@ class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scopes: Annotated[list[Scope], msgspec.Meta(min_length=1)]
     sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
     created: str
-    rate: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    rate: Annotated[float, msgspec.Meta(ge=1)] | None = None
 
 
 class File(msgspec.Struct, forbid_unknown_fields=True):
@@ -75,6 +75,8 @@ def add(path: Path, client: str, scopes: tuple[Scope, ...], rate: float | None) 
     """Make a key for a client; returns it, and keeps only its hash."""
     if not re.fullmatch(CLIENT, client):
         raise Problem("the client", repr(client)[:80], f"a name as {CLIENT}", "Choose another.")
+    if rate is not None and rate < 1:
+        raise Problem("the rate", f"{rate:g}", "at least 1 a second", "Choose another.")
     number, secret = secrets.token_hex(6), secrets.token_urlsafe(SECRET)
     key = Key(
         number,
@@ -117,9 +119,10 @@ def _file(path: Path) -> File:
         return msgspec.json.decode(path.read_bytes(), type=File)
     except FileNotFoundError:
         raise missing(path) from None
-    except (OSError, msgspec.MsgspecError) as error:
-        # The message of a refused value names its place, and not the value.
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        # The message names the place; what it quotes of the file is left out.
         found = str(error) if isinstance(error, msgspec.MsgspecError) else type(error).__name__
+        found = re.sub(r"'[^']*'", "...", found)
         raise Problem(str(path), found, "a file of `preflight keys`", "Bring it back.") from None
 
 

@@ -8,16 +8,21 @@ import socket
 import struct
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import psutil
 
-# Linux, <asm-generic/socket.h> and <linux/filter.h>: a filter of one instruction, "return 0".
+# Linux, <asm-generic/socket.h> and <linux/filter.h>: load the byte of TCP's flags; where it has
+# SYN, return 0, which drops; else all. Were the rest dropped too, a caller half way in would
+# believe it was connected, and lose what it sent.
 ATTACH, DETACH = 26, 27
-DROP = struct.pack("HBBI", 0x06, 0, 0, 0)
+PROGRAM = ((0x30, 0, 0, 13), (0x45, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
+DROP = b"".join(struct.pack("HBBI", *each) for each in PROGRAM)
 BEAT_SECONDS = 1.0
+ONCE_SECONDS = 1.0  # systemd signals arbiter and workers, and the arbiter its workers again
 SETTLE_SECONDS = 0.3  # for what had arrived when the door closed
 log = logging.getLogger("preflight")
 
@@ -28,7 +33,7 @@ class Life:
     def __init__(self, beat: Callable[[], None]) -> None:
         self._beat = beat
         self.draining = False
-        self.drain_seconds = 0.0
+        self.drain_seconds, self._told = 0.0, 0.0
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -60,10 +65,12 @@ class Life:
             await asyncio.sleep(BEAT_SECONDS)
 
     def _drain(self, end: Any) -> None:
-        if self.draining:  # asked twice: at once
-            end(signal.SIGTERM, None)
+        now = time.monotonic()
+        if self.draining:
+            if now - self._told > ONCE_SECONDS:  # asked twice: at once
+                end(signal.SIGTERM, None)
             return
-        self.draining = True
+        self.draining, self._told = True, now
         log.info("draining for %g s", self.drain_seconds)
         self._ending = asyncio.get_running_loop().create_task(self._end(end))
 
@@ -97,7 +104,9 @@ def keep_out(sockets: list[socket.socket]) -> None:
     if sys.platform == "linux":
         code = ctypes.create_string_buffer(DROP)
         for each in sockets:
-            each.setsockopt(socket.SOL_SOCKET, ATTACH, struct.pack("HL", 1, ctypes.addressof(code)))
+            each.setsockopt(
+                socket.SOL_SOCKET, ATTACH, struct.pack("HL", len(PROGRAM), ctypes.addressof(code))
+            )
 
 
 def let_in(sockets: list[socket.socket]) -> None:

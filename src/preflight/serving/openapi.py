@@ -1,5 +1,6 @@
 """The service's OpenAPI document, derived from the contract."""
 
+import json
 from typing import Any
 
 from preflight.contract import Column, Contract
@@ -70,8 +71,8 @@ def document(contract: Contract, limits: Serving) -> dict[str, Any]:
                     "predictLines",
                     "Answer a stream of requests, a JSON object a line, each with a line: a "
                     "prediction, or a problem with the number of its line",
-                    _lines(f"At most {limits.max_line_bytes} bytes a line"),
-                    _lines("A prediction or a problem a line"),
+                    _lines(f"At most {limits.max_line_bytes} bytes a line", trip, trip),
+                    _lines("A prediction or a problem a line", answer, answer),
                 )
             },
             "/version": {
@@ -285,8 +286,10 @@ def _json(schema: str, example: Any) -> dict[str, Any]:
     return {"application/json": found}
 
 
-def _lines(description: str) -> dict[str, Any]:
-    return {"application/x-ndjson": {"schema": {"type": "string", "description": description}}}
+def _lines(description: str, *examples: Any) -> dict[str, Any]:
+    text = "".join(json.dumps(each) + "\n" for each in examples)
+    schema = {"type": "string", "description": description}
+    return {"application/x-ndjson": {"schema": schema, "example": text}}
 
 
 def _ref(name: str) -> dict[str, str]:

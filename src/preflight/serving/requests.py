@@ -57,7 +57,7 @@ class Decoder:
         The arrays are None when no line does; each refused line has its position.
         """
         try:
-            return self._compiled.lines(b"\n".join(lines)), {}
+            return self._compiled.lines(lines), {}
         except Refused:
             rows: list[list[Any]] = []
             refused: dict[int, Invalid] = {}
@@ -93,7 +93,9 @@ class Decoder:
             if name not in row:
                 raise Invalid(prefix + name, "no such field", f"all of {known}")
         (unknown, *_) = (name for name in row if name not in self._checks)
-        raise Invalid(prefix + unknown[:SHOWN], "an unknown field", f"only {known}")
+        # JSON may escape half a surrogate pair, which no answer could carry.
+        name = unknown[:SHOWN].encode(errors="backslashreplace").decode()
+        raise Invalid(prefix + name, "an unknown field", f"only {known}")
 
     def _arrays(self, rows: list[list[Any]]) -> Columns:
         return {
@@ -105,12 +107,18 @@ class Decoder:
 
 
 def parse(body: bytes) -> Any:
-    """JSON, without NaN and infinities. Raises Invalid."""
+    """JSON in UTF-8, without NaN and infinities. Raises Invalid."""
     try:
-        return json.loads(body, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        reason = f"no JSON ({error})" if body else "nothing"
-        raise Invalid("body", reason[:120], "a JSON document in UTF-8") from None
+        return json.loads(body.decode("utf-8-sig"), parse_constant=_refuse_constant)
+    except UnicodeDecodeError:
+        found = "bytes that are no UTF-8"
+    except json.JSONDecodeError as error:
+        found = f"no JSON ({error})" if body else "nothing"
+    except RecursionError:
+        found = "brackets nested too deep"
+    except ValueError:
+        found = "a number of too many digits"
+    raise Invalid("body", found[:120], "a JSON document in UTF-8")
 
 
 def shown(value: Any) -> str:
@@ -143,7 +151,7 @@ def _bound(value: Any) -> str:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")
+    raise Invalid("body", f"no JSON ({name} is no number of JSON's)", "a JSON document in UTF-8")
 
 
 def _check(column: Column) -> Callable[[Any], Any]:

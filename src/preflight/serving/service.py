@@ -173,7 +173,8 @@ class ModelService:
         exchange.caller = self.door.admit(exchange.given, route.scope)
         if route.version == "-":
             return
-        exchange.headers += self._deprecated
+        if route.version == "v1":  # of which serving.deprecated speaks
+            exchange.headers += self._deprecated
         now = self.switches
         if now.mode == "off":
             reason = now.reason or "no reason given"

@@ -18,8 +18,11 @@ from preflight.params import Serving, Switches
 
 FILE = "PREFLIGHT_SWITCHES"
 KNOWN = {FILE, "PREFLIGHT_KEYS"}
-DEBUG = ("BENTOML_DEBUG", "PYTHONASYNCIODEBUG", "PYTHONDEVMODE")
-NO = {"", "0", "false"}
+DEBUG = {  # with what leaves each off; Python takes any text as on
+    "BENTOML_DEBUG": {"", "0", "false"},
+    "PYTHONASYNCIODEBUG": {""},
+    "PYTHONDEVMODE": {""},
+}
 
 
 def path() -> Path | None:
@@ -49,7 +52,7 @@ def at_home(file: Path, auth: str) -> Path:
 
 def require_production(environ: Mapping[str, str], arguments: Sequence[str]) -> None:
     """Refuse to start a packaged service with a switch for development left on."""
-    on = [name for name in DEBUG if environ.get(name, "").lower() not in NO]
+    on = [name for name, off in DEBUG.items() if environ.get(name, "").lower() not in off]
     on += [word for word in ("--development-mode", "--reload") if word in arguments]
     on += ["python -X dev"] if sys.flags.dev_mode and "PYTHONDEVMODE" not in on else []
     # Whatever a later version calls its switch for faults or tests: a name that is not known.
