@@ -15,8 +15,9 @@ from preflight.serving.exchange import Exchange, too_large, too_slow
 from preflight.serving.metrics import Metrics
 from preflight.serving.problems import Refusal, details
 from preflight.serving.requests import Decoder, Invalid, of_contract
+from preflight.serving.room import Room
 
-BODIES = 32  # held in memory at once; others wait
+BODIES = 64_000_000  # bytes that a worker holds at once
 encode = msgspec.json.Encoder().encode
 
 
@@ -35,13 +36,13 @@ class Batches:
         self._answerer, self._decoder, self._metrics = answerer, decoder, metrics
         self._limits, self._mode = limits, mode
         self._threads = ThreadPoolExecutor(limits.max_batches, "batch")
-        self._room = asyncio.Semaphore(BODIES)
+        self._room = Room(BODIES)
 
     async def batch(self, exchange: Exchange) -> None:
         """A JSON document of many rows."""
         bucket = exchange.caller.bucket
         try:
-            async with asyncio.timeout(self._limits.batch_seconds), self._room:
+            async with asyncio.timeout(self._limits.batch_seconds):
                 found = await self._judged(exchange, bucket)
         except TimeoutError:
             self._metrics.answered("batch", bucket, self._limits.batch_seconds, failed=True)
@@ -49,15 +50,16 @@ class Batches:
         await exchange.answer(found)
 
     async def _judged(self, exchange: Exchange, bucket: int) -> bytes:
-        content = await exchange.body(self._limits.max_body_bytes)
-        start = time.perf_counter()
-        try:
-            found = await self._threaded(lambda: self._many(content, bucket))
-        except Invalid:
-            raise  # what breaks the contract is no failure of ours, and judges nobody
-        except Exception:
-            self._metrics.answered("batch", bucket, time.perf_counter() - start, failed=True)
-            raise
+        with self._room.held() as keep:
+            content = await exchange.body(self._limits.max_body_bytes, keep)
+            start = time.perf_counter()
+            try:
+                found = await self._threaded(lambda: self._many(content, bucket))
+            except Invalid:
+                raise  # what breaks the contract is no failure of ours, and judges nobody
+            except Exception:
+                self._metrics.answered("batch", bucket, time.perf_counter() - start, failed=True)
+                raise
         self._metrics.answered("batch", bucket, time.perf_counter() - start)
         return found
 

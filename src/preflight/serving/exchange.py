@@ -54,16 +54,21 @@ class Exchange:
         self.status = 0
         self.life: Life | None = None  # what marks the connections of a worker that drains
 
-    async def body(self, limit: int) -> bytes:
-        """The whole body; raises Refusal when it is too large or too slow."""
+    async def body(self, limit: int, keep: Callable[[int], object] = bool) -> bytes:
+        """The whole body, of whose parts `keep` is told the sizes.
+
+        Raises Refusal when it is too large or too slow, and what `keep` raises.
+        """
         task = self._deadlines.open(self.seconds)
         try:
             message = await self._next()
             part: bytes = message.get("body", b"")
             parts, size = [part], len(part)
+            keep(size)
             while size <= limit and message.get("more_body"):
                 message = await self._next()
                 parts.append(message.get("body", b""))
+                keep(len(parts[-1]))
                 size += len(parts[-1])
         except asyncio.CancelledError:
             if not self._deadlines.missed(task):
