@@ -623,15 +623,15 @@ FAULTS = (
         edit(
             f"{SERVING}keys.py",
             (
-                "same = hmac.compare_digest(hashlib.sha256(parts[2]).digest(), known)",
-                "same = parts[2] == known",
+                "sent = hashlib.sha256(token).digest()",
+                "sent = token",
             ),
-            ("        hashlib.sha256(secret.encode()).hexdigest(),\n", "        secret,\n"),
+            ("        hashlib.sha256(token.encode()).hexdigest(),\n", "        token,\n"),
             (
-                "bytes.fromhex(key.sha256)",
-                "key.sha256.encode()",
+                "bytes.fromhex(self.sha256)",
+                "self.sha256.encode()",
             ),
-            ('"^[0-9a-f]{64}$"', '"^.{43}$"'),
+            ('"^[0-9a-f]{64}$"', '"^pf_.*$"'),
         ),
         test="tests/unit/test_keys.py",
     ),

@@ -67,8 +67,7 @@ class Door:
         expected, ask = "Authorization: Bearer KEY", {"www-authenticate": "Bearer"}
         if sent is None:
             raise Refusal(401, "authorization", "no key", expected, ask)
-        scheme, _, token = sent.partition(b" ")
-        key = keys.find(token.strip()) if scheme.lower() == b"bearer" else None
+        key = keys.find(sent[7:].strip()) if sent[:7].lower() == b"bearer " else None
         if key is None:
             raise Refusal(401, "authorization", "no key that is known", expected, ask)
         return key

@@ -22,7 +22,6 @@ from preflight.files import replacing
 Scope = Literal["predict", "outcomes", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 CLIENT = r"^[a-z0-9][a-z0-9-]{0,62}$"
-TOKEN = re.compile(rb"pf_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 NOBODY = bytes(32)
 SECRET = 32  # bytes
 
@@ -30,7 +29,7 @@ SECRET = 32  # bytes
 class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One key of a client; `rate` caps its requests a second in each worker.
 
-    Its secret has 256 random bits, so a plain SHA-256 of it cannot be searched.
+    It has 256 random bits, so a plain SHA-256 of it cannot be searched.
     """
 
     id: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{12}$")]
@@ -39,6 +38,11 @@ class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
     created: str
     rate: Annotated[float, msgspec.Meta(ge=1)] | None = None
+
+    @property
+    def digest(self) -> bytes:
+        """The hash as bytes."""
+        return bytes.fromhex(self.sha256)
 
 
 class File(msgspec.Struct, forbid_unknown_fields=True):
@@ -50,25 +54,26 @@ class File(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Keys:
-    """Keys by id, each with the hash of its secret."""
+    """Keys by their hashes."""
 
-    by_id: dict[bytes, tuple[Key, bytes]]
+    by_hash: dict[bytes, Key]
 
     def find(self, token: bytes) -> Key | None:
-        """The key that a caller sent, or None."""
-        parts = TOKEN.fullmatch(token)
-        if parts is None:
-            return None
-        key, known = self.by_id.get(parts[1], (None, NOBODY))
-        # An unknown id is compared as well, so that it takes as long.
-        same = hmac.compare_digest(hashlib.sha256(parts[2]).digest(), known)
-        return key if same else None
+        """The key that a caller sent, or None.
+
+        What is looked up is a hash, of which a caller can choose no part: how long it takes tells
+        nothing of a key. It is compared once more, in constant time, found or not.
+        """
+        sent = hashlib.sha256(token).digest()
+        key = self.by_hash.get(sent)
+        known = NOBODY if key is None else key.digest
+        return key if hmac.compare_digest(sent, known) else None
 
 
 def read(path: Path) -> Keys:
     """The keys of a file; raises Problem when it is absent or no such file."""
     found = _file(path).keys
-    return Keys({key.id.encode(): (key, bytes.fromhex(key.sha256)) for key in found})
+    return Keys({key.digest: key for key in found})
 
 
 def add(path: Path, client: str, scopes: tuple[Scope, ...], rate: float | None) -> str:
@@ -77,18 +82,19 @@ def add(path: Path, client: str, scopes: tuple[Scope, ...], rate: float | None) 
         raise Problem("the client", repr(client)[:80], f"a name as {CLIENT}", "Choose another.")
     if rate is not None and rate < 1:
         raise Problem("the rate", f"{rate:g}", "at least 1 a second", "Choose another.")
-    number, secret = secrets.token_hex(6), secrets.token_urlsafe(SECRET)
+    number = secrets.token_hex(6)
+    token = f"pf_{number}_{secrets.token_urlsafe(SECRET)}"
     key = Key(
         number,
         client,
         sorted(set(scopes)),
-        hashlib.sha256(secret.encode()).hexdigest(),
+        hashlib.sha256(token.encode()).hexdigest(),
         datetime.now(UTC).isoformat(timespec="seconds"),
         rate,
     )
     with _changing(path) as file:
         file.keys.append(key)
-    return f"pf_{number}_{secret}"
+    return token
 
 
 def revoke(path: Path, number: str) -> Key:

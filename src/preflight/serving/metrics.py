@@ -153,11 +153,13 @@ class Metrics:
 
     def request(self, route: str, version: str, client: str, status: str) -> None:
         """Count an answered request."""
-        labels = (route, version, client, status)
+        self._child(self._requests, route, version, client, status).inc()
+
+    def _child(self, metric: Any, *labels: str) -> Any:
         child = self._children.get(labels)
         if child is None:
-            child = self._children[labels] = self._requests.labels(*labels)
-        child.inc()
+            child = self._children[labels] = metric.labels(*labels)
+        return child
 
     def answered(self, route: str, bucket: int, seconds: float, *, failed: bool = False) -> None:
         """Count a request that was let in and kept the contract."""
@@ -191,7 +193,7 @@ class Metrics:
         """Count the flags of the predictions that have some."""
         self._flagged[bucket].inc(len(flags))
         for name in (name for each in flags for name in each):
-            self._flags.labels(name).inc()
+            self._child(self._flags, name).inc()
 
     def mode(self, mode: str) -> None:
         """Show the mode that holds."""

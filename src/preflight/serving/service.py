@@ -103,7 +103,7 @@ class ModelService:
             switches.require_loopback()
             return None
         found = Watched(keys.place(), keys.read)
-        if not found.value.by_id:
+        if not found.value.by_hash:
             raise keys.missing(found.path)
         return found
 
