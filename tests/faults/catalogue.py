@@ -666,7 +666,10 @@ FAULTS = (
         "client",
         edit(
             f"{SERVING}metrics.py",
-            ("labels = (route, version, client, status)", 'labels = (route, version, "-", status)'),
+            (
+                "self._requests, route, version, client, status",
+                'self._requests, route, version, "-", status',
+            ),
         ),
         test="tests/unit/test_serving_metrics.py",
     ),
