@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from asked import TRIP, ask, loaded, samples
+from conftest import ROOT
 from preflight import params
 from preflight.errors import Problem
 from preflight.files import replacing, write_json
@@ -306,3 +308,13 @@ def test_what_is_packaged_names_its_build_in_answers_and_metrics(
         ((labels, value),) = samples(service, "preflight_build_info").items()
         assert value == 1
         assert {"1", "c" * 40, "taxi:v1", "taxi-trips/1"} < set(labels)
+
+
+def test_what_is_packaged_is_at_production_values() -> None:
+    """The folder of this repository goes into the Bento as it is."""
+    packed = params.load(ROOT / "params.yaml").serving
+    assert (packed.mode, packed.auth, packed.reason) == ("normal", "keys", "")
+    assert packed.drain_seconds > 5  # an idle connection is closed by then
+    image = yaml.safe_load((ROOT / "bentofile.yaml").read_text())
+    assert "envs" not in image
+    assert "env" not in image["docker"]
