@@ -183,8 +183,11 @@ def serve(port: int, auth: str) -> None:
     restore(place)
     register(place)
     serving = command(place, build(place), port)
-    switched = at_home(place / STATE / "serving/switches.yaml", auth)
+    # Each port has switches and counts of its own: BentoML clears those of its home at the start.
+    own = place / STATE / "serving" / str(port)
+    switched = at_home(own / "switches.yaml", auth)
     variables = workspace.environment(place) | {
+        "BENTOML_HOME": str(own / "bentoml"),
         "PREFLIGHT_SWITCHES": str(switched),
         "PREFLIGHT_KEYS": str((place / keys_place()).resolve()),
     }
@@ -222,7 +225,9 @@ def keys_list() -> None:
     """Print each key's id, client, scopes, date and cap."""
     from preflight.serving import keys
 
-    for key in keys.listed(keys.place()):
+    found = keys.listed(keys.place())
+    click.echo(f"{len(found)} keys in {keys.place()}", err=True)
+    for key in found:
         rate = f"{key.rate:g}/s" if key.rate else "-"
         click.echo(f"{key.id}  {key.client:<20}  {','.join(key.scopes):<24}  {key.created}  {rate}")
 
@@ -241,11 +246,15 @@ def keys_revoke(id: str) -> None:
 
 
 PROBES = Path(".preflight/serving/probes.jsonl")
+SECONDS = click.FloatRange(min=0, min_open=True)
+EVERY = click.option(
+    "--every", type=SECONDS, default=60.0, show_default=True, help="Seconds between probes."
+)
 
 
 @main.command()
 @click.argument("address")
-@click.option("--every", default=60.0, show_default=True, help="Seconds between probes.")
+@EVERY
 @click.option("--times", type=int, help="How many; without it, until it is stopped.")
 @click.option("--log", type=click.Path(path_type=Path), default=PROBES, show_default=True)
 def probe(address: str, every: float, times: int | None, log: Path) -> None:
@@ -267,7 +276,7 @@ def probe(address: str, every: float, times: int | None, log: Path) -> None:
 
 
 @main.command()
-@click.option("--every", default=60.0, show_default=True, help="Seconds between probes.")
+@EVERY
 @click.option("--log", type=click.Path(path_type=Path), default=PROBES, show_default=True)
 def uptime(every: float, log: Path) -> None:
     """Print the share of time in which a service was ready, by the log of its probes."""

@@ -5,7 +5,7 @@ import logging
 from collections.abc import MutableMapping
 from typing import Any
 
-from preflight.serving.door import echoed
+from preflight.serving.door import echoed, require_once
 from preflight.serving.exchange import App, Exchange, Gone, Receive, Scope, Send
 from preflight.serving.problems import CLOSE, Refusal, body, internal
 from preflight.serving.requests import Invalid, of_contract
@@ -13,6 +13,25 @@ from preflight.serving.service import ModelService, Route
 
 __all__ = ["App", "Front", "ModelService", "Receive", "Scope", "Send"]
 log = logging.getLogger("preflight")
+# All that BentoML is asked for. It keeps series and logs by path, so a stranger who may choose
+# paths could fill memory and disk.
+BENTOML = {
+    *("/", "/livez", "/readyz", "/healthz", "/metrics"),
+    "/static_content/favicon-dark-32x32.png",
+    "/static_content/favicon-light-32x32.png",
+    "/static_content/index.css",
+    "/static_content/swagger-initializer.js",
+    "/static_content/swagger-ui-bundle.js",
+    "/static_content/swagger-ui-standalone-preset.js",
+    "/static_content/swagger-ui.css",
+}
+
+
+async def _nowhere(_: Exchange) -> None:
+    raise Refusal(404, "path", "no such route", "one of /openapi.json")
+
+
+NOWHERE = Route("none", "", _nowhere)
 
 
 class Front:
@@ -34,17 +53,23 @@ class Front:
             with service.life.running():
                 await self._app(scope, receive, send)
             return
-        route = service.routes.get(scope["path"]) if kind == "http" else None
-        if route is None:
-            await self._app(scope, receive, self._marked(send) if kind == "http" else send)
+        if kind != "http":
+            await send({"type": "websocket.close"})
             return
+        path = scope["path"]
+        if path in BENTOML or not service.routes:
+            await self._app(scope, receive, self._marked(send))
+            return
+        # A gateway's rules see the path as it was sent.
+        plain = b"%" not in scope.get("raw_path", b"")
+        route = service.routes.get(path, NOWHERE) if plain else NOWHERE
         given = dict(scope["headers"])
         headers = echoed(given, service.ids)
         exchange = Exchange(
             receive, send, given, headers, service.deadlines, service.limits.body_seconds
         )
         exchange.life = service.life
-        await self._answer(route, scope["method"], exchange)
+        await self._answer(route, scope, exchange)
         client, status = exchange.caller.client, str(exchange.status)
         service.metrics.request(route.name, route.version, client, status)
 
@@ -59,9 +84,11 @@ class Front:
 
         return marked
 
-    async def _answer(self, route: Route, method: str, exchange: Exchange) -> None:
+    async def _answer(self, route: Route, scope: Scope, exchange: Exchange) -> None:
         try:
-            self._service.admit(route, method, exchange)
+            if len(exchange.given) != len(scope["headers"]):
+                require_once(scope["headers"])
+            self._service.admit(route, scope["method"], exchange)
             await route.handler(exchange)
         except Refusal as refusal:
             await _refuse(exchange, refusal)

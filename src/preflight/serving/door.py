@@ -56,6 +56,11 @@ class Door:
             raise Refusal(422, "X-Entity-Id", f"{len(entity)} bytes", SHOWN)
         return Caller(client, entity.decode(), self.bucket(entity))
 
+    def require_known(self, headers: dict[bytes, bytes]) -> None:
+        """Raise Refusal when the key of a request that goes on has been taken back."""
+        if self.keys is not None:
+            self._key(headers, self.keys.value)
+
     def bucket(self, entity: bytes) -> int:
         """One of 32, the same in every replica and release, and independent of any routing."""
         found = hashlib.blake2b(entity, key=self._salt, digest_size=4).digest()
@@ -71,6 +76,14 @@ class Door:
         if key is None:
             raise Refusal(401, "authorization", "no key that is known", expected, ask)
         return key
+
+
+def require_once(headers: Headers) -> None:
+    """Refuse two of a header that says who asks: a gateway may have looked at the other."""
+    names = [name for name, _ in headers]
+    for name in (b"authorization", b"x-entity-id"):
+        if (count := names.count(name)) > 1:
+            raise Refusal(422, name.decode(), f"{count} of it", "one")
 
 
 def echoed(headers: dict[bytes, bytes], ids: Ids) -> Headers:

@@ -115,6 +115,8 @@ class Exchange:
     async def refuse(self, refusal: Refusal) -> None:
         """Send a problem."""
         self.headers += [each for each in refusal.headers if each not in self.headers]
+        if b"expect" in self.given and CLOSE not in self.headers:
+            self.headers.append(CLOSE)  # its body would be taken for the next request
         await self.answer(body(refusal), refusal.status, MEDIA)
 
     async def write(self, content: bytes, *, more: bool) -> None:

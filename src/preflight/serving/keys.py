@@ -8,9 +8,10 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -80,7 +81,7 @@ def add(path: Path, client: str, scopes: tuple[Scope, ...], rate: float | None) 
     """Make a key for a client; returns it, and keeps only its hash."""
     if not re.fullmatch(CLIENT, client):
         raise Problem("the client", repr(client)[:80], f"a name as {CLIENT}", "Choose another.")
-    if rate is not None and rate < 1:
+    if rate is not None and not (isfinite(rate) and rate >= 1):
         raise Problem("the rate", f"{rate:g}", "at least 1 a second", "Choose another.")
     number = secrets.token_hex(6)
     token = f"pf_{number}_{secrets.token_urlsafe(SECRET)}"
@@ -142,7 +143,16 @@ def _changing(path: Path) -> Iterator[File]:
         yield file
         with replacing(path) as partial:
             partial.touch(mode=0o600)
+            _owned_as(path, partial)
             partial.write_bytes(msgspec.json.format(msgspec.json.encode(file)) + b"\n")
+
+
+def _owned_as(path: Path, partial: Path) -> None:
+    """A file that another user's service reads must stay readable to it."""
+    with suppress(OSError):  # there is none yet, or it is not ours to give away
+        found = path.stat()
+        partial.chmod(found.st_mode & 0o777)
+        os.chown(partial, found.st_uid, found.st_gid)
 
 
 class Cap:

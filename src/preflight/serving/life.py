@@ -23,6 +23,7 @@ PROGRAM = ((0x30, 0, 0, 13), (0x45, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0
 DROP = b"".join(struct.pack("HBBI", *each) for each in PROGRAM)
 BEAT_SECONDS = 1.0
 ONCE_SECONDS = 1.0  # systemd signals arbiter and workers, and the arbiter its workers again
+UNREAD_MILLISECONDS = 30_000  # that an answer waits for its reader
 SETTLE_SECONDS = 0.3  # for what had arrived when the door closed
 log = logging.getLogger("preflight")
 
@@ -40,6 +41,10 @@ class Life:
         """From the server's start to its end, in its event loop."""
         loop = asyncio.get_running_loop()
         self._doors = doors()
+        if sys.platform == "linux":
+            # Connections take it over. Those who never read their answers would hold up the end.
+            for door in self._doors:
+                door.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MILLISECONDS)
         ticker = loop.create_task(self._tick())
         end: Any = None
         if threading.current_thread() is threading.main_thread():

@@ -85,6 +85,11 @@ TABLE = (
         ("model_version", "model_hash", "commit", "bento", "contract"),
     ),
     Row("preflight_worker_memory_bytes", "gauge", "Resident memory of each worker (`pid`)"),
+    Row(
+        "preflight_worker_processor_seconds",
+        "gauge",
+        "Processor time of each worker (`pid`) since it started",
+    ),
     Row("preflight_worker_started_seconds", "gauge", "When each worker (`pid`) became ready"),
     Row(
         "preflight_unread_files",
@@ -94,7 +99,7 @@ TABLE = (
     ),
 )
 KINDS: dict[str, Any] = {"counter": Counter, "histogram": Histogram, "gauge": Gauge}
-PER_WORKER = ("preflight_worker_memory_bytes", "preflight_worker_started_seconds")
+PER_WORKER = tuple(row.name for row in TABLE if row.name.startswith("preflight_worker_"))
 
 
 class Metrics:
@@ -119,6 +124,7 @@ class Metrics:
         self._build, self._memory, self._started = (
             made[name] for name in ("build_info", "worker_memory_bytes", "worker_started_seconds")
         )
+        self._processor = made["worker_processor_seconds"]
         self._process = psutil.Process()
         self._edges = tuple(bins)
         names = [*(f"{edge:g}" for edge in bins), "+Inf"]
@@ -215,5 +221,7 @@ class Metrics:
                     multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
 
     def beat(self) -> None:
-        """Show this worker's memory."""
+        """Show this worker's memory and processor time."""
+        times = self._process.cpu_times()
         self._memory.set(self._process.memory_info().rss)
+        self._processor.set(times.user + times.system)

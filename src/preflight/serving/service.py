@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -17,7 +18,7 @@ from preflight.files import read_json
 from preflight.layout import PACKAGED
 from preflight.params import Mode, Switches
 from preflight.predictor import Predictor
-from preflight.serving import keys, openapi, switches
+from preflight.serving import keys, openapi, switches, wire
 from preflight.serving.answers import Answerer
 from preflight.serving.batches import Batches
 from preflight.serving.deadlines import Deadlines
@@ -66,10 +67,11 @@ class ModelService:
 
     def load(self) -> None:
         """Check the switches, load and verify the model, answer once to warm up. Raises Problem."""
+        log.setLevel(logging.INFO)  # BentoML shows warnings alone
         limits = self.limits = params.load().serving
         self._build = read_json(BUILD) if BUILD.exists() else UNREGISTERED
         if BUILD.exists():
-            switches.require_production(os.environ, sys.argv)
+            switches.require_production(os.environ, [*sys.argv, *switches.arbiter()])
         file = switches.path()
         self._file = Watched(file, lambda path: switches.read(limits, path)) if file else None
         self.life.drain_seconds = limits.drain_seconds
@@ -79,7 +81,7 @@ class ModelService:
         self.metrics = Metrics(contract.target_bins)
         self.answerer = Answerer(self._model, str(self._build["model_version"]), self.metrics)
         self.decoder = Decoder(contract, limits.max_batch)
-        batches = Batches(self.answerer, self.decoder, self.metrics, limits, self._mode)
+        batches = Batches(self.answerer, self.decoder, self.metrics, limits, self._still)
         self._document = encode(openapi.document(contract, limits))
         self.routes = {
             "/v1/predict": Route("predict", "POST", self._one, "v1", "predict"),
@@ -96,6 +98,7 @@ class ModelService:
         # What was loaded stays for good: a full collection need not walk through it each time.
         gc.collect()
         gc.freeze()
+        self._parent = os.getppid()
         self._loaded = True
 
     def _keys(self) -> Watched[keys.Keys] | None:
@@ -122,7 +125,17 @@ class ModelService:
         }
 
     def _mode(self) -> Mode:
-        return self.switches.mode
+        """What holds now; raises Refusal when nobody may answer."""
+        now = self.switches
+        if now.mode == "off":
+            reason = now.reason or "no reason given"
+            raise Refusal(503, "mode", f"off: {reason}", "normal", {"retry-after": "60"})
+        return now.mode
+
+    def _still(self, exchange: Exchange) -> Mode:
+        """What holds for a request that was let in a while ago; raises Refusal."""
+        self.door.require_known(exchange.given)
+        return self._mode()
 
     @property
     def switches(self) -> Switches:
@@ -134,6 +147,10 @@ class ModelService:
         if not self._loaded:
             return
         self.deadlines.expire()
+        wire.expire()
+        if os.getppid() != self._parent:  # nobody would replace this worker, or end it
+            self._parent = os.getppid()
+            os.kill(os.getpid(), signal.SIGTERM)
         for name, watched in (("keys", self.door.keys), ("switches", self._file)):
             changed = watched.refresh() if watched else False
             if changed is None:
@@ -147,8 +164,9 @@ class ModelService:
         content = await exchange.body(self.limits.max_line_bytes)
         start, bucket = time.perf_counter(), exchange.caller.bucket
         columns = self.decoder.one(content)
+        mode = self._mode()
         try:
-            found = encode(self.answerer.one(columns, bucket, self.switches.mode))
+            found = encode(self.answerer.one(columns, bucket, mode))
         except Exception:
             self.metrics.answered("predict", bucket, time.perf_counter() - start, failed=True)
             raise
@@ -165,7 +183,7 @@ class ModelService:
 
     def admit(self, route: Route, method: str, exchange: Exchange) -> None:
         """Let a request in, or raise Refusal."""
-        if method != route.method:
+        if route.method and method != route.method:
             allow = {"allow": route.method}
             raise Refusal(405, "method", method[:20], route.method, allow)
         if route.scope is None:
@@ -175,10 +193,7 @@ class ModelService:
             return
         if route.version == "v1":  # of which serving.deprecated speaks
             exchange.headers += self._deprecated
-        now = self.switches
-        if now.mode == "off":
-            reason = now.reason or "no reason given"
-            raise Refusal(503, "mode", f"off: {reason}", "normal", {"retry-after": "60"})
+        self._mode()
         coding = exchange.given.get(b"content-encoding", b"identity")
-        if coding != b"identity":
+        if coding.lower() != b"identity":
             raise Refusal(415, "content-encoding", "a coded body", "identity")

@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from preflight.params import Serving, Switches
 
 FILE = "PREFLIGHT_SWITCHES"
 KNOWN = {FILE, "PREFLIGHT_KEYS"}
+LINK = re.compile(r"_(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_\d+_\w+)$")  # Kubernetes' own
 DEBUG = {  # with what leaves each off; Python takes any text as on
     "BENTOML_DEBUG": {"", "0", "false"},
     "PYTHONASYNCIODEBUG": {""},
@@ -56,7 +58,11 @@ def require_production(environ: Mapping[str, str], arguments: Sequence[str]) -> 
     on += [word for word in ("--development-mode", "--reload") if word in arguments]
     on += ["python -X dev"] if sys.flags.dev_mode and "PYTHONDEVMODE" not in on else []
     # Whatever a later version calls its switch for faults or tests: a name that is not known.
-    on += sorted(name for name in environ if name.startswith("PREFLIGHT_") and name not in KNOWN)
+    on += sorted(
+        name
+        for name in environ
+        if name.startswith("PREFLIGHT_") and name not in KNOWN and not LINK.search(name)
+    )
     if on:
         raise Problem(
             "the service's environment",
@@ -64,6 +70,15 @@ def require_production(environ: Mapping[str, str], arguments: Sequence[str]) -> 
             "production values: debugging, reload and switches that are not known are off",
             f"Unset {on[0]} and start again.",
         )
+
+
+def arbiter() -> list[str]:
+    """The words of the command that started this worker's server."""
+    try:
+        parent = psutil.Process().parent()
+        return parent.cmdline() if parent else []
+    except psutil.Error:
+        return []
 
 
 def require_loopback() -> None:

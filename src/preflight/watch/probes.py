@@ -1,17 +1,20 @@
 """Probes of a service's readiness, a record each, and the uptime that follows from them."""
 
 import json
+import re
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError, URLError
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
 from preflight.errors import NoData, Problem
 
 ANSWER_SECONDS = 5.0
+DIRECT = build_opener(ProxyHandler({}))  # past any proxy of the environment
 MISSED = 2.0  # intervals without a probe: then nobody knows
 
 
@@ -37,13 +40,16 @@ class Uptime:
 
 def probe(address: str) -> Probe:
     """Ask a service once whether it is ready."""
+    if not re.fullmatch(r"https?://[^/]+/?", address):
+        raise Problem("the address", address[:80], "as http://127.0.0.1:3000", "Mend it.")
     at, start = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
     try:
-        with urlopen(f"{address}/readyz", timeout=ANSWER_SECONDS) as answer:  # noqa: S310
+        place = f"{address.rstrip('/')}/readyz"
+        with DIRECT.open(place, timeout=ANSWER_SECONDS) as answer:
             found = str(answer.status)
     except HTTPError as error:
         found = str(error.code)
-    except (URLError, OSError) as error:
+    except (URLError, OSError, HTTPException) as error:
         reason = getattr(error, "reason", error)
         found = type(reason).__name__
     return Probe(at, found == "200", round(time.perf_counter() - start, 4), found)
@@ -66,7 +72,10 @@ def read(log: Path) -> list[Probe]:
     for place, line in enumerate(lines, 1):
         try:
             found.append(Probe(**json.loads(line)))
+            datetime.fromisoformat(found[-1].at)
         except (ValueError, TypeError):
+            if place == len(lines):  # cut while it was written
+                return found[: place - 1]
             raise Problem(
                 f"{log}, line {place}", line[:60], "a probe", "Remove the line."
             ) from None
