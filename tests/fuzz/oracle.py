@@ -9,6 +9,7 @@ import jsonschema_rs
 import numpy as np
 
 from fuzz.exchange import Answer, Request
+from preflight.serving.app import BENTOML
 from preflight.serving.compiled import Columns, Refused
 from preflight.serving.requests import Decoder, Invalid, parse
 from preflight.serving.service import ModelService
@@ -36,8 +37,10 @@ class Oracle:
     def faults(self, request: Request, answer: Answer) -> list[str]:
         """Everything that is wrong with an answer, in words."""
         path = request.path.partition("?")[0]
-        if path not in self._routes:
-            return [] if answer.status == ELSEWHERE else [f"{path} is not the front's to answer"]
+        if path in BENTOML and answer.status == ELSEWHERE:
+            return []
+        if path not in self._routes or "%" in path:
+            return [] if answer.status == 404 else [f"{path} leads nowhere"]
         return [*self._always(request, answer), *self._of_route(path, request, answer)]
 
     def _always(self, request: Request, answer: Answer) -> Iterator[str]:

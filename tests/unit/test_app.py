@@ -114,9 +114,14 @@ def test_the_openapi_document_is_served_without_a_key_and_where_bentoml_looks(
         assert served.json() == openapi.document(CONTRACT, asked[0].limits)
 
 
-def test_other_paths_are_bentomls(asked: Loaded) -> None:
-    for path in ("/readyz", "/metrics", "/v2/predict", "/v1/predict/", "/"):
+def test_probes_metrics_and_page_are_bentomls(asked: Loaded) -> None:
+    for path in ("/readyz", "/livez", "/metrics", "/"):
         assert ask(asked[0], "GET", path).status_code == 299
+
+
+def test_other_paths_lead_nowhere(asked: Loaded) -> None:
+    for path in ("/v2/predict", "/v1/predict/", "/schema.json", "/%76ersion"):
+        assert ask(asked[0], "GET", path).status_code == 404
 
 
 def test_before_loading_everything_is_bentomls_and_nothing_is_ready() -> None:

@@ -208,7 +208,7 @@ def batches(slow: Slow, limits: Serving, mode: Mode = "normal") -> tuple[Batches
     metrics = Metrics(CONTRACT.target_bins)
     metrics.judge("batch")
     decoder = Decoder(CONTRACT, limits.max_batch)
-    return Batches(cast(Answerer, slow), decoder, metrics, limits, lambda: mode), metrics
+    return Batches(cast(Answerer, slow), decoder, metrics, limits, lambda _: mode), metrics
 
 
 def limits(**changes: float) -> Serving:

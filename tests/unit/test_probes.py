@@ -76,7 +76,7 @@ def test_every_probe_is_kept_and_read_again(tmp_path: Path) -> None:
 
 
 def test_a_line_that_is_no_probe_is_named(tmp_path: Path) -> None:
-    (tmp_path / "log").write_text("{}\n")
+    (tmp_path / "log").write_text("{}\n{}\n")
     with pytest.raises(Problem, match="line 1"):
         probes.read(tmp_path / "log")
 

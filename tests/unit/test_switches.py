@@ -158,7 +158,7 @@ def test_broken_keys_keep_the_last_good_ones_and_are_counted(asked: Loaded, file
         place.write_bytes(b"{")
         asked[0].beat()
         asked[0].beat()
-        assert samples(asked[0], "preflight_unread_files_total")["keys",] == 1.0
+        assert samples(asked[0], "preflight_unread_files_total")["keys",] == 2.0
         assert answers(asked)
     finally:
         place.write_bytes(kept)

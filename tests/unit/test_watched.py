@@ -86,7 +86,7 @@ def test_the_last_good_version_is_kept_and_told_once(
         put(path, "broken")
     else:
         path.unlink()
-    assert [watched.refresh(), watched.refresh()] == [None, False]
+    assert [watched.refresh(), watched.refresh()] == [None, None]
     assert watched.value == "one"
     (record,) = caplog.records
     assert (record.levelname, str(path) in record.message) == ("ERROR", True)

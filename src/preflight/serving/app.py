@@ -86,9 +86,14 @@ class Front:
 
     async def _answer(self, route: Route, scope: Scope, exchange: Exchange) -> None:
         try:
-            if len(exchange.given) != len(scope["headers"]):
+            method = scope["method"]
+            if (
+                route.scope
+                and method == route.method
+                and len(exchange.given) != len(scope["headers"])
+            ):
                 require_once(scope["headers"])
-            self._service.admit(route, scope["method"], exchange)
+            self._service.admit(route, method, exchange)
             await route.handler(exchange)
         except Refusal as refusal:
             await _refuse(exchange, refusal)

@@ -94,7 +94,7 @@ TABLE = (
     Row(
         "preflight_unread_files",
         "counter",
-        "Versions of a file, of keys or switches, that could not be read",
+        "Failed tries to read a file, of keys or switches: one a second while it cannot be read",
         ("file",),
     ),
 )
