@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from served import Service, packaged, running, until
+from served import Service, packaged, running
 
 MOST, GROWN = 96_000_000, 30_000_000  # bytes
 LINES = (b"a: " + b"b" * 8_000 + b"\r\n") * 8
-CLOSED_SECONDS = 15.0  # a head may take 10
+WEBSOCKET = (
+    b"GET /v1/predict HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+    b"sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
 
 
 @pytest.fixture(scope="module")
@@ -63,16 +66,7 @@ def test_paths_that_nobody_knows_make_no_series(one: Service) -> None:
     assert series(one) == before
 
 
-def test_a_connection_that_says_nothing_is_ended(one: Service) -> None:
-    (worker,) = one.workers()
-    with connect(one) as silent, connect(one) as half:
-        half.sendall(b"GET /livez HTTP/1.1\r\nhost:")
-        ports = {each.getsockname()[1] for each in (silent, half)}
-
-        def gone() -> bool:
-            return not any(
-                each.raddr and each.raddr.port in ports for each in worker.net_connections()
-            )
-
-        assert not gone()
-        until(gone, CLOSED_SECONDS)
+def test_a_websocket_is_refused(one: Service) -> None:
+    with connect(one) as caller:
+        caller.sendall(WEBSOCKET)
+        assert caller.recv(1_000).startswith(b"HTTP/1.1 403 ")

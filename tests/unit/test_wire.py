@@ -22,7 +22,8 @@ class Wire(asyncio.Transport):
 
     def __init__(self) -> None:
         super().__init__()
-        self.written, self.ended = b"", ""
+        self.written = b""
+        self.ended = ""
 
     def write(self, data: Any) -> None:
         """Keep an answer."""
@@ -46,6 +47,9 @@ class Wire(asyncio.Transport):
     def resume_reading(self) -> None:
         """Nothing is read here."""
 
+    def set_protocol(self, protocol: Any) -> None:
+        """Another protocol takes over."""
+
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
     """Answers once the body is there; on /never, not."""
@@ -66,7 +70,8 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
     tasks = asyncio.all_tasks(found)
     for task in tasks:
         task.cancel()
-    found.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+    if tasks:
+        found.run_until_complete(asyncio.wait(tasks))
     found.close()
 
 
@@ -161,9 +166,9 @@ def test_a_head_that_does_not_come_aborts_the_connection(
         protocol.data_received(sent)
     until(loop, lambda: transport.written.count(b" 200 OK") == sent.count(SMALL))
     wire.expire()
-    assert not transport.ended
+    early = transport.ended
     expire(monkeypatch)
-    assert transport.ended == "aborted"
+    assert (early, transport.ended) == ("", "aborted")
 
 
 @pytest.mark.parametrize("path", [b"/never", b"/"], ids=["answer", "body"])
@@ -182,4 +187,12 @@ def test_who_has_left_is_forgotten(caller: Caller) -> None:
     protocol, _ = caller
     assert protocol in Protocol.open
     protocol.connection_lost(None)
+    assert protocol not in Protocol.open
+
+
+def test_who_turns_to_a_websocket_is_forgotten(caller: Caller) -> None:
+    protocol, _ = caller
+    turn = b"connection: upgrade\r\nupgrade: websocket\r\n"
+    key = b"sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+    protocol.data_received(SMALL[:-2] + turn + key + b"\r\n")
     assert protocol not in Protocol.open
