@@ -18,6 +18,7 @@ import pytest
 from click.testing import CliRunner
 
 from asked import TRIP, ask, bearer, inner, loaded, samples, speak
+from preflight import workspace
 from preflight.cli import main
 from preflight.errors import Problem
 from preflight.files import replacing, write_json
@@ -318,6 +319,7 @@ def test_a_worker_whose_parent_is_gone_asks_itself_to_end_once(
 ) -> None:
     told: list[tuple[int, int]] = []
     parent = os.getppid()
+    monkeypatch.setattr(hard.service, "_parent", parent)  # and again afterwards
     monkeypatch.setattr(os, "kill", lambda *given: told.append(given))
     hard.service.beat()
     assert told == []
@@ -325,7 +327,6 @@ def test_a_worker_whose_parent_is_gone_asks_itself_to_end_once(
     hard.service.beat()
     hard.service.beat()
     assert told == [(os.getpid(), signal.SIGTERM)]
-    monkeypatch.setattr(hard.service, "_parent", parent)
 
 
 def test_metrics_show_processor_time(hard: Hard) -> None:
@@ -335,14 +336,14 @@ def test_metrics_show_processor_time(hard: Hard) -> None:
 
 
 class Says(BaseRequestHandler):
-    """Answers whatever the server is told to."""
+    """Answers whatever the server is told to, to who asks for /readyz."""
 
     words = b""
 
     def handle(self) -> None:
         """Read a request, or some of it, and answer."""
-        self.request.recv(1_000)
-        self.request.sendall(self.words)
+        if self.request.recv(1_000).startswith(b"GET /readyz "):
+            self.request.sendall(self.words)
 
 
 @pytest.fixture
@@ -394,3 +395,24 @@ def test_probes_need_time_between_them(every: str) -> None:
     for words in (["uptime"], ["probe", "http://127.0.0.1:1"]):
         done = CliRunner().invoke(main, [*words, "--every", every])
         assert (done.exit_code, "--every" in done.output) == (2, True)
+
+
+def test_each_port_has_counts_and_switches_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BentoML clears the counts below BENTOML_HOME when it starts, whoever is using them."""
+    homes, files = set(), set()
+
+    def started(_: str, __: list[str], variables: dict[str, str]) -> None:
+        homes.add(variables["BENTOML_HOME"])
+        files.add(variables["PREFLIGHT_SWITCHES"])
+
+    monkeypatch.setattr(os, "execve", started)
+    monkeypatch.setattr(workspace, "root", lambda: tmp_path)
+    for name in ("bento.build", "bento.require_free", "registry.register", "restore.restore"):
+        monkeypatch.setattr(f"preflight.{name}", lambda _: tmp_path)
+    monkeypatch.setattr("preflight.bento.command", lambda *_: ["bentoml"])
+    for port in ("3000", "3001"):
+        done = CliRunner().invoke(main, ["serve", "--port", port])
+        assert done.exit_code == 0, done.output
+    assert (len(homes), len(files)) == (2, 2)

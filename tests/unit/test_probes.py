@@ -75,6 +75,21 @@ def test_every_probe_is_kept_and_read_again(tmp_path: Path) -> None:
     assert probes.read(tmp_path / "state/probes.jsonl") == log(True, False)
 
 
+def test_a_record_that_was_cut_makes_room_for_the_next(tmp_path: Path) -> None:
+    one, two = log(True, False)
+    probes.record(one, tmp_path / "log")
+    with (tmp_path / "log").open("a") as file:
+        file.write('{"at": "2026')
+    probes.record(two, tmp_path / "log")
+    assert probes.read(tmp_path / "log") == [one, two]
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:3000", "http://[", "http://?x", "http://a b"])
+def test_what_is_no_address_is_refused(address: str) -> None:
+    with pytest.raises(Problem, match="the address"):
+        probes.probe(address)
+
+
 def test_a_line_that_is_no_probe_is_named(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("{}\n{}\n")
     with pytest.raises(Problem, match="line 1"):

@@ -47,6 +47,11 @@ class Protocol(HttpToolsProtocol):
         self._since = time.monotonic()
         super().on_response_complete()
 
+    def handle_websocket_upgrade(self) -> None:
+        """Another protocol takes over; the front refuses at once."""
+        Protocol.open.discard(self)
+        super().handle_websocket_upgrade()
+
     def late(self, now: float) -> bool:
         """Whether a head is awaited for too long."""
         cycle: Any = self.cycle  # none before the first head

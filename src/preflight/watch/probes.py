@@ -15,6 +15,7 @@ from preflight.errors import NoData, Problem
 
 ANSWER_SECONDS = 5.0
 DIRECT = build_opener(ProxyHandler({}))  # past any proxy of the environment
+LINE = 1_000  # bytes, more than a record has
 MISSED = 2.0  # intervals without a probe: then nobody knows
 
 
@@ -40,7 +41,7 @@ class Uptime:
 
 def probe(address: str) -> Probe:
     """Ask a service once whether it is ready."""
-    if not re.fullmatch(r"https?://[^/]+/?", address):
+    if not re.fullmatch(r"https?://([\w.-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?/?", address):
         raise Problem("the address", address[:80], "as http://127.0.0.1:3000", "Mend it.")
     at, start = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
     try:
@@ -58,8 +59,12 @@ def probe(address: str) -> Probe:
 def record(found: Probe, log: Path) -> None:
     """Append a probe to a log of JSON lines."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(found)) + "\n")
+    line = json.dumps(asdict(found)).encode() + b"\n"
+    with log.open("ab+") as file:
+        file.seek(max(0, file.tell() - LINE))
+        start, end = file.tell(), file.read()
+        file.truncate(start + end.rfind(b"\n") + 1)  # without what was cut while it was written
+        file.write(line)
 
 
 def read(log: Path) -> list[Probe]:
