@@ -136,6 +136,15 @@ def free_port() -> int:
         return port
 
 
+def bare(variables: Mapping[str, str]) -> dict[str, str]:
+    """Variables for a service: it lives from its own files, and refuses switches of the tools."""
+    return {
+        name: value
+        for name, value in variables.items()
+        if name != "PYTHONPATH" and not name.startswith("PREFLIGHT_")
+    }
+
+
 @dataclass(frozen=True)
 class Server:
     """A running service: its address, and a key of all scopes."""
@@ -160,8 +169,7 @@ def served(
     port = free_port()
     place = state / STATE / "serving/keys.json"
     key = keys.add(place, "preflight", keys.SCOPES, UNCAPPED)
-    variables = environment(state) | {"PREFLIGHT_KEYS": str(place)} | dict(more or {})
-    del variables["PYTHONPATH"]  # it must live from its own files
+    variables = bare(environment(state)) | {"PREFLIGHT_KEYS": str(place)} | dict(more or {})
     logged = state / STATE / "serve.log"
     logged.parent.mkdir(parents=True, exist_ok=True)
     with logged.open("w") as output:

@@ -172,7 +172,7 @@ def serve(port: int, auth: str) -> None:
 
     Example: preflight serve --auth off
     """
-    from preflight.bento import build, command, require_free
+    from preflight.bento import bare, build, command, require_free
     from preflight.registry import register
     from preflight.restore import restore
     from preflight.serving.keys import place as keys_place
@@ -186,12 +186,11 @@ def serve(port: int, auth: str) -> None:
     # Each port has switches and counts of its own: BentoML clears those of its home at the start.
     own = place / STATE / "serving" / str(port)
     switched = at_home(own / "switches.yaml", auth)
-    variables = workspace.environment(place) | {
+    variables = bare(workspace.environment(place)) | {
         "BENTOML_HOME": str(own / "bentoml"),
         "PREFLIGHT_SWITCHES": str(switched),
         "PREFLIGHT_KEYS": str((place / keys_place()).resolve()),
     }
-    del variables["PYTHONPATH"]
     if auth == "off":
         click.echo("auth: off, so anybody on this machine is answered, and nobody else", err=True)
     click.echo(f"switches, read every second: {switched}", err=True)

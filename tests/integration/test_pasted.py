@@ -1,6 +1,7 @@
 """The commands with curl in README and docs work as pasted, against a service without keys."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -53,3 +54,12 @@ def test_a_pasted_command_is_answered(server: bento.Server, command: str) -> Non
     )
     first, *_ = [json.loads(line) for line in done.stdout.splitlines()]
     assert first["unit"] == "minute"
+
+
+def test_the_tools_own_variables_do_not_reach_the_service(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PREFLIGHT_REQUIRE_TOOLS", "1")
+    left = bento.bare(os.environ | {"PYTHONPATH": "src"})
+    assert "PATH" in left
+    assert not [name for name in left if name == "PYTHONPATH" or name.startswith("PREFLIGHT_")]
