@@ -51,7 +51,8 @@ def test_a_killed_worker_is_replaced_while_the_other_answers(two: Service) -> No
     # Each caller may lose the one request that the dead worker had.
     assert sum(each.status != 200 for each in asked) <= 4
     answered = sum(each.status == 200 for each in asked)
-    assert two.total("preflight_requests_total", route="predict") >= before + answered
+    # A worker counts a request when its answer has left: of the one in hand it may die in between.
+    assert two.total("preflight_requests_total", route="predict") >= before + answered - 1
 
 
 def test_a_worker_that_drains_alone_leaves_the_callers_to_the_other(two: Service) -> None:

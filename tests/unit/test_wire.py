@@ -66,12 +66,14 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 def loop() -> Iterator[asyncio.AbstractEventLoop]:
     """An event loop, without tasks at its end."""
     found = asyncio.new_event_loop()
+    asyncio.set_event_loop(found)  # where a websocket's protocol looks for it
     yield found
     tasks = asyncio.all_tasks(found)
     for task in tasks:
         task.cancel()
     if tasks:
         found.run_until_complete(asyncio.wait(tasks))
+    asyncio.set_event_loop(None)
     found.close()
 
 
