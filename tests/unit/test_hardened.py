@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from socketserver import BaseRequestHandler, TCPServer
 from typing import Any
 
 import httpx
@@ -335,66 +334,10 @@ def test_metrics_show_processor_time(hard: Hard) -> None:
     assert 0 < seconds <= sum(psutil.Process().cpu_times()[:2])
 
 
-class Says(BaseRequestHandler):
-    """Answers whatever the server is told to, to who asks for /readyz."""
-
-    words = b""
-
-    def handle(self) -> None:
-        """Read a request, or some of it, and answer."""
-        if self.request.recv(1_000).startswith(b"GET /readyz "):
-            self.request.sendall(self.words)
-
-
-@pytest.fixture
-def address() -> Iterator[str]:
-    """A server that answers what Says.words are."""
-    server = TCPServer(("127.0.0.1", 0), Says)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.mark.parametrize("words", [b"SSH-2.0-other\r\n", b"", b"HTTP/1.1 abc\r\n\r\n"])
-def test_a_server_that_speaks_no_http_is_down(
-    address: str, words: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Says, "words", words)
-    found = probes.probe(address)
-    assert (found.ready, found.found.isidentifier()) == (False, True)
-
-
-def test_an_address_may_end_in_a_slash(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Says, "words", b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
-    assert probes.probe(f"{address}/").ready
-
-
 @pytest.mark.parametrize("wrong", ["127.0.0.1:3000", "file:///etc", "http://", "http://a/b"])
 def test_what_is_no_address_is_refused(wrong: str) -> None:
     with pytest.raises(Problem, match="the address"):
         probes.probe(wrong)
-
-
-def test_a_last_line_that_was_cut_is_left_out_and_another_is_named(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    for _ in range(2):
-        probes.record(probes.Probe("2026-01-01T00:00:00+00:00", True, 0.1, "200"), log)
-    whole = log.read_text()
-    log.write_text(whole + whole[:20])
-    assert len(probes.read(log)) == 2
-    log.write_text(whole[:20] + "\n" + whole)
-    with pytest.raises(Problem, match="line 1"):
-        probes.read(log)
-
-
-@pytest.mark.parametrize("every", ["0", "-1"])
-def test_probes_need_time_between_them(every: str) -> None:
-    for words in (["uptime"], ["probe", "http://127.0.0.1:1"]):
-        done = CliRunner().invoke(main, [*words, "--every", every])
-        assert (done.exit_code, "--every" in done.output) == (2, True)
 
 
 def test_each_port_has_counts_and_switches_of_its_own(

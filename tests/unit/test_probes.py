@@ -3,9 +3,8 @@
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from socketserver import TCPServer
+from socketserver import BaseRequestHandler, TCPServer
 
 import pytest
 from click.testing import CliRunner
@@ -19,24 +18,25 @@ from preflight.watch.probes import Probe
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-class Ready(BaseHTTPRequestHandler):
-    """Ready, or not, as the server says."""
+READY = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+BUSY = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n"
 
-    status = 200
 
-    def do_GET(self) -> None:
-        """Answer /readyz."""
-        self.send_response(self.status if self.path == "/readyz" else 404)
-        self.end_headers()
+class Says(BaseRequestHandler):
+    """Answers whatever the server is told to, to who asks for /readyz."""
 
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+    words = READY
+
+    def handle(self) -> None:
+        """Read a request, or some of it, and answer."""
+        if self.request.recv(1_000).startswith(b"GET /readyz "):
+            self.request.sendall(self.words)
 
 
 @pytest.fixture
 def address() -> Iterator[str]:
-    """A server that is ready."""
-    server = TCPServer(("127.0.0.1", 0), Ready)
+    """A server that answers what Says.words are."""
+    server = TCPServer(("127.0.0.1", 0), Says)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -59,7 +59,7 @@ def test_a_ready_service_is_up(address: str) -> None:
 
 
 def test_one_that_answers_503_is_not(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Ready, "status", 503)
+    monkeypatch.setattr(Says, "words", BUSY)
     found = probes.probe(address)
     assert (found.ready, found.found) == (False, "503")
 
@@ -126,3 +126,36 @@ def test_the_commands_probe_and_sum_up(address: str, tmp_path: Path) -> None:
     assert CliRunner().invoke(main, words).exit_code == 0
     told = CliRunner().invoke(main, ["uptime", "--every", "1", "--log", str(place)])
     assert "100.00% up" in told.output
+
+
+@pytest.mark.parametrize("words", [b"SSH-2.0-other\r\n", b"", b"HTTP/1.1 abc\r\n\r\n"])
+def test_a_server_that_speaks_no_http_is_down(
+    address: str, words: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Says, "words", words)
+    found = probes.probe(address)
+    assert (found.ready, found.found.isidentifier()) == (False, True)
+
+
+def test_an_address_may_end_in_a_slash(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Says, "words", b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+    assert probes.probe(f"{address}/").ready
+
+
+def test_a_last_line_that_was_cut_is_left_out_and_another_is_named(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    for _ in range(2):
+        probes.record(probes.Probe("2026-01-01T00:00:00+00:00", True, 0.1, "200"), log)
+    whole = log.read_text()
+    log.write_text(whole + whole[:20])
+    assert len(probes.read(log)) == 2
+    log.write_text(whole[:20] + "\n" + whole)
+    with pytest.raises(Problem, match="line 1"):
+        probes.read(log)
+
+
+@pytest.mark.parametrize("every", ["0", "-1"])
+def test_probes_need_time_between_them(every: str) -> None:
+    for words in (["uptime"], ["probe", "http://127.0.0.1:1"]):
+        done = CliRunner().invoke(main, [*words, "--every", every])
+        assert (done.exit_code, "--every" in done.output) == (2, True)
