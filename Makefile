@@ -1,7 +1,7 @@
 # Every command sets up what it needs: the environments follow the locks in requirements/.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: help setup demo test lint gates bench bench-compare bench-serving soak fuzz load report verdict faults pull-request scope comment audit tools secrets \
+.PHONY: help setup demo test lint gates bench bench-compare bench-serving bench-log soak fuzz load report verdict faults pull-request scope comment audit tools secrets \
 	repro restore push pull register bento serve bench-pipeline lock clean
 
 # The first Python between 3.11 and 3.13 that really starts.
@@ -49,6 +49,10 @@ bench: setup bench-pipeline bench-serving ## this tree's times: pytest-benchmark
 bench-serving: setup ## the service beside FastAPI and others; prints the table of docs/serving.md
 	@.venv/bin/preflight restore
 	@.venv/bin/python tests/benchmark/serving.py $(ARGS)
+
+bench-log: setup ## what the service remembers: 100 kills, costs, compaction, explain, replay; ARGS="explain" for some
+	@.venv/bin/preflight restore
+	@.venv/bin/python tests/benchmark/memory.py $(ARGS)
 
 soak: setup ## ten minutes at 70% of what the service can do: failures, p99, memory
 	@.venv/bin/preflight restore

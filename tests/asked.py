@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from preflight import bento
 from preflight.serving import keys
 from preflight.serving.app import Front, ModelService, Receive, Scope, Send
 from taxi.contract import CONTRACT
@@ -32,7 +33,7 @@ def loaded(root: Path, scratch: Path) -> Iterator[tuple[ModelService, str]]:
     """
     place = scratch / "keys.json"
     key = keys.add(place, "tests", keys.SCOPES, 1e9)
-    names = {"PREFLIGHT_KEYS": str(place)}
+    names = {"PREFLIGHT_KEYS": str(place)} | bento.remembering(scratch)
     before, kept = Path.cwd(), {name: os.environ.get(name) for name in names}
     os.environ.update(names)
     os.chdir(root)

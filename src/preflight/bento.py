@@ -23,12 +23,13 @@ import yaml
 from preflight import lineage, registry
 from preflight.errors import Problem
 from preflight.files import sha256, write_json
-from preflight.layout import PACKAGED, STATE
+from preflight.layout import LOG, PACKAGED, STATE
 from preflight.predictor import MANIFEST
-from preflight.serving import keys
+from preflight.serving import hashing, keys, sinks
 from preflight.workspace import clone, environment, failed
 
 START_SECONDS = 60
+PROBLEM = "errors.Problem: "
 UNCAPPED = 1e9  # requests a second
 log = logging.getLogger("preflight")
 
@@ -136,6 +137,15 @@ def free_port() -> int:
         return port
 
 
+def remembering(state: Path) -> dict[str, str]:
+    """Variables that say where a service on this machine logs, and the key it hashes with."""
+    place = (state / LOG).resolve()
+    return {
+        sinks.PLACE: str(place),
+        hashing.NAME: str(hashing.make(place.parent / "hash.key")),
+    }
+
+
 def bare(variables: Mapping[str, str]) -> dict[str, str]:
     """Variables for a service: it lives from its own files, and refuses switches of the tools."""
     return {
@@ -169,7 +179,10 @@ def served(
     port = free_port()
     place = state / STATE / "serving/keys.json"
     key = keys.add(place, "preflight", keys.SCOPES, UNCAPPED)
-    variables = bare(environment(state)) | {"PREFLIGHT_KEYS": str(place)} | dict(more or {})
+    own = {"PREFLIGHT_KEYS": str(place)}
+    if (folder / "src/preflight/log").is_dir():  # an earlier one refuses names it does not know
+        own |= remembering(state)
+    variables = bare(environment(state)) | own | dict(more or {})
     logged = state / STATE / "serve.log"
     logged.parent.mkdir(parents=True, exist_ok=True)
     with logged.open("w") as output:
@@ -232,7 +245,8 @@ def _wait(server: subprocess.Popen[bytes], address: str, logged: Path) -> None:
 
 def _refusal(logged: Path) -> str:
     lines = logged.read_text(errors="replace").splitlines()
-    return next((line[-300:] for line in lines if "errors.Problem: " in line), "")
+    said = (line.partition(PROBLEM)[2] for line in lines if PROBLEM in line)
+    return next((text.split("\\n")[0][:300] for text in said), "")  # as JSON ends a line of it
 
 
 def _reason(logged: Path) -> str:

@@ -13,6 +13,7 @@ import click
 from preflight import params, workspace
 from preflight.errors import NoData, Problem
 from preflight.layout import METRICS, STATE
+from preflight.watch import commands
 from preflight.workspace import QUIET
 
 STATUS = {"pass": 0, "fail": 1, "no-data": 2}
@@ -33,7 +34,7 @@ class Commands(click.Group):
             sys.exit(130)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings=commands.HELP)
 def main() -> None:
     """Take a model to production through Git alone.
 
@@ -172,7 +173,7 @@ def serve(port: int, auth: str) -> None:
 
     Example: preflight serve --auth off
     """
-    from preflight.bento import bare, build, command, require_free
+    from preflight.bento import bare, build, command, remembering, require_free
     from preflight.registry import register
     from preflight.restore import restore
     from preflight.serving.keys import place as keys_place
@@ -190,10 +191,12 @@ def serve(port: int, auth: str) -> None:
         "BENTOML_HOME": str(own / "bentoml"),
         "PREFLIGHT_SWITCHES": str(switched),
         "PREFLIGHT_KEYS": str((place / keys_place()).resolve()),
+        **remembering(place),
     }
     if auth == "off":
         click.echo("auth: off, so anybody on this machine is answered, and nobody else", err=True)
     click.echo(f"switches, read every second: {switched}", err=True)
+    click.echo(f"log of predictions and outcomes: {variables['PREFLIGHT_LOG']}", err=True)
     os.execve(serving[0], serving, variables)  # noqa: S606 (a list, no shell)
 
 
@@ -242,6 +245,10 @@ def keys_revoke(id: str) -> None:
 
     gone = keys.revoke(keys.place(), id)
     click.echo(f"revoked {gone.id} of {gone.client}", err=True)
+
+
+for each in (commands.log, commands.outcomes, commands.explain, commands.replay, commands.triage):
+    main.add_command(each)
 
 
 PROBES = Path(".preflight/serving/probes.jsonl")

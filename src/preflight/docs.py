@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import click
 from pydantic import BaseModel
@@ -16,7 +16,8 @@ from preflight import project as seam
 from preflight.contract import Column, Contract
 from preflight.errors import Problem
 from preflight.gates import limits
-from preflight.serving import metrics
+from preflight.log.schema import FIELDS, Stream
+from preflight.serving import logs, metrics
 from preflight.serving.requests import expectation
 
 
@@ -99,10 +100,13 @@ def _section(name: str, section: BaseModel) -> list[str]:
 
 def _kind(annotation: Any) -> str:
     simple = {str: "text", int: "whole number", float: "number", date: "date"}
+    simple[bool] = "true or false"
+    if get_origin(annotation) is Annotated:
+        return _kind(get_args(annotation)[0])
     if get_origin(annotation) is Literal:
         *most, last = get_args(annotation)
         return f"{', '.join(most)} or {last}"
-    if isinstance(annotation, UnionType):
+    if get_origin(annotation) in (Union, UnionType):
         (inner,) = (kind for kind in get_args(annotation) if kind is not NoneType)
         return f"{_kind(inner)} or null"
     return simple.get(annotation, "names and values" if get_origin(annotation) is dict else "list")
@@ -113,7 +117,9 @@ def _plain(value: Any) -> str:
         return ", ".join(f"{key}: {each}" for key, each in value.items())
     if isinstance(value, tuple):
         return ", ".join(value) or "none"
-    return "null" if value is None else str(value)
+    return (
+        "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    )
 
 
 def _commands(_: Path) -> str:
@@ -147,6 +153,22 @@ def _metrics(_: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _records(stream: Stream) -> str:
+    """One row a field of a stream of the log."""
+    lines = ["| field | type | what |", "|---|---|---|"]
+    lines += [f"| `{each.name}` | {each.type} | {each.what} |" for each in FIELDS[stream]]
+    return "\n".join(lines) + "\n"
+
+
+def _messages(_: Path) -> str:
+    """Fields and levels of the service's own log."""
+    parts = []
+    for head, table in (("level | it means", logs.LEVELS), ("field | what", logs.FIELDS)):
+        rows = [f"| `{name}` | {what} |" for name, what in table.items()]
+        parts.append("\n".join([f"| {head} |", "|---|---|", *rows]))
+    return "\n\n".join(parts) + "\n"
+
+
 def schema(root: Path) -> tuple[Path, str]:
     """The evidence's JSON schema: where it stands, and its text."""
     text = json.dumps(evidence.schema(), indent=2, sort_keys=True) + "\n"
@@ -158,4 +180,7 @@ PARTS: dict[str, tuple[str, Callable[[Path], str]]] = {
     "params": ("params.md", _params),
     "commands": ("cli.md", _commands),
     "metrics": ("serving.md", _metrics),
+    "predictions": ("log.md", lambda _: _records("predictions")),
+    "outcomes": ("log.md", lambda _: _records("outcomes")),
+    "messages": ("log.md", _messages),
 }

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 STATE = Path(".preflight")
+LOG = STATE / "serving/log"
 LOOKUP = Path("data/lookup.csv")
 RAW = Path("data/raw")
 VALID = Path("data/valid")

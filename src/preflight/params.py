@@ -71,6 +71,18 @@ class Calibrate(Section):
     groups: Annotated[int, Field(ge=1)]
 
 
+class Guards(Section):
+    """What is flagged beside an answer, or refused.
+
+    `joint_flags` is the share of honest rows that the joint score may flag, `refuse` names
+    features whose unseen values are refused, `max_width` is an interval's in the target's unit.
+    """
+
+    joint_flags: Annotated[float, Field(gt=0, lt=1)]
+    refuse: tuple[str, ...]
+    max_width: Annotated[float, Field(gt=0)]
+
+
 class Evaluate(Section):
     """Resamples of the bootstrap, rows of the reference set, and the smallest slice."""
 
@@ -87,12 +99,14 @@ Positive = Annotated[float, Field(gt=0)]
 class Switches(Section):
     """How the service answers; a file of these keys, named at start, is laid over params.yaml.
 
-    `mode` and `reason` are read again while it runs, `auth` is not.
+    `mode` and `reason` are read again while it runs, the others are not. Behind a proxy that
+    overwrites X-Arm and X-Pair-Id they are logged; else a caller could have written them.
     """
 
     mode: Mode = "normal"
     auth: Auth = "keys"
     reason: str = ""
+    behind_proxy: bool = False
 
     @field_validator("mode", "auth", mode="before")
     @classmethod
@@ -118,6 +132,22 @@ class Serving(Switches):
     deprecated: date | None
 
 
+class Log(Section):
+    """How predictions are remembered; sizes in bytes, times in seconds."""
+
+    on_failure: Literal["refuse", "serve"]
+    max_segment_bytes: Annotated[int, Field(ge=1_000)]
+    max_segment_seconds: Positive
+    fsync_seconds: Positive | None
+    explain: bool
+
+
+class Outcomes(Section):
+    """How long each prediction waits for its outcome; a later one judges nothing."""
+
+    maturity_hours: Positive
+
+
 class Registry(Section):
     """The MLflow registry and the model's name in it."""
 
@@ -136,9 +166,12 @@ class Params(Section):
     validate_: Annotated[Validate, Field(alias="validate")]
     split: Split
     calibrate: Calibrate
+    guards: Guards
     evaluate: Evaluate
     registry: Registry
     serving: Serving
+    log: Log
+    outcomes: Outcomes
     gates: dict[str, Any]
     model: Any
     generator: Any

@@ -12,6 +12,8 @@ from preflight.conformal import Interval
 from preflight.contract import Contract
 from preflight.errors import Problem
 from preflight.files import read_json, sha256, write_json
+from preflight.guards import FILE, Guards
+from preflight.joint import Joint
 from preflight.project import Columns
 from preflight.ranges import Ranges
 
@@ -24,7 +26,8 @@ class Answers:
     """Predictions of shape (rows,) with interval ends, and the values unseen in training.
 
     `outside` has shape (rows, features); the ends are None for a model without calibration.
-    `invalid` marks rows whose output was no number within the target's range.
+    `invalid` marks rows whose output was no number within the target's range, `odd` those
+    over the joint score's limit, `wide` those whose interval is wider than its limit.
     """
 
     value: NDArray[np.float64]
@@ -32,6 +35,8 @@ class Answers:
     upper: NDArray[np.float64] | None
     outside: NDArray[np.bool_]
     invalid: NDArray[np.bool_]
+    odd: NDArray[np.bool_]
+    wide: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,8 @@ class One:
     upper: float | None
     outside: list[int]
     invalid: bool
+    odd: bool
+    wide: bool
 
 
 class Predictor:
@@ -67,6 +74,10 @@ class Predictor:
         self.ranges = Ranges(read_json(folder / "ranges.json"))
         interval = read_json(folder / "interval.json")
         self.interval = Interval.from_dict(interval) if interval else None
+        guards = Guards.load(folder)
+        self.joint = Joint.load(folder)
+        self.joint_limit, self.max_width = guards.joint_limit, guards.max_width
+        self.refused = [self.model.features.index(name) for name in guards.refuse]
         target = self.contract.target
         self.ends = float(target.minimum), float(target.maximum)  # type: ignore[arg-type]
 
@@ -83,11 +94,23 @@ class Predictor:
         matrix = self.matrix(columns)
         predicted = self.model.predict(matrix)
         least, most = self.ends
-        value, outside = np.clip(predicted, least, most), self.ranges.outside(matrix)
-        invalid = ~((predicted >= least) & (predicted <= most))
-        if self.interval is None:
-            return Answers(value, None, None, outside, invalid)
-        return Answers(value, *self.interval.bounds(predicted, least, most), outside, invalid)
+        lower, upper, wide = None, None, np.zeros(len(matrix), dtype=bool)
+        if self.interval is not None:
+            lower, upper = self.interval.bounds(predicted, least, most)
+            wide = upper - lower > self.max_width
+        return Answers(
+            np.clip(predicted, least, most),
+            lower,
+            upper,
+            self.ranges.outside(matrix),
+            ~((predicted >= least) & (predicted <= most)),
+            self.score(matrix) > self.joint_limit,
+            wide,
+        )
+
+    def score(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How odd rows of features are, their values taken together: shape (rows,)."""
+        return self.joint.score(matrix)
 
     def one(self, columns: Columns) -> One:
         """What `answer` says of a single row, in a third of the time."""
@@ -95,13 +118,18 @@ class Predictor:
         predicted: float = self.model.predict(matrix).item()
         least, most = self.ends
         row: list[float] = matrix[0].tolist()
-        lower, upper = self.interval.one(predicted, least, most) if self.interval else (None, None)
+        lower, upper, wide = None, None, False
+        if self.interval is not None:
+            lower, upper = self.interval.one(predicted, least, most)
+            wide = upper - lower > self.max_width
         return One(
             min(max(predicted, least), most),
             lower,
             upper,
             self.ranges.one(row),
             not least <= predicted <= most,
+            self.joint.one(row) > self.joint_limit,
+            wide,
         )
 
     def given(self, columns: Columns, found: Answers | None = None) -> NDArray[np.float64]:
@@ -126,13 +154,19 @@ def require_finite(value: NDArray[np.float64], columns: Columns) -> None:
 
 
 def pack(folder: Path, project: str) -> None:
-    """Seal a folder: write the contract and a manifest of every file's hash into it."""
+    """Seal a folder: the contract, and a manifest of every file's hash and the guards' limits."""
     contract = seam.contract(project)
     write_json(folder / "contract.json", contract.as_dict())
     files = {path.name: sha256(path) for path in sorted(folder.iterdir())}
     write_json(
         folder / MANIFEST,
-        {"format": 1, "project": project, "contract": contract.hash, "files": files},
+        {
+            "format": 1,
+            "project": project,
+            "contract": contract.hash,
+            "files": files,
+            "guards": read_json(folder / FILE)["limits"],
+        },
     )
 
 

@@ -31,6 +31,8 @@ def answers(model: Predictor, rows: int) -> dict[str, list[Any]]:
         "upper": [] if found.upper is None else found.upper.tolist(),
         "baseline": model.model.baseline(asked).tolist(),
         "outside": found.outside.astype(int).tolist(),
+        "odd": found.odd.astype(int).tolist(),
+        "wide": found.wide.astype(int).tolist(),
     }
 
 

@@ -1,9 +1,6 @@
 """The model: LightGBM on trips, with a trivial baseline, saved as plain files."""
 
-import ctypes
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from preflight import boosting
 from preflight.files import read_json, write_json
 from preflight.project import Columns
 from taxi.params import Model as ModelParams
@@ -21,51 +19,6 @@ Matrix = NDArray[np.float64]
 BASELINE_COLUMN = "trip_distance"
 BASELINE_GROUPS = 20
 NOT_PARAMETERS = {"features", "rounds"}
-
-
-@contextmanager
-def _without(*names: str) -> Iterator[None]:
-    """Make imports of `names` fail inside the block."""
-    missing = {name: None for name in names if name not in sys.modules}
-    sys.modules.update(missing)  # type: ignore[arg-type]  # None is how Python spells it
-    try:
-        yield
-    finally:
-        for name in missing:
-            del sys.modules[name]
-
-
-def _lightgbm() -> Any:
-    """LightGBM without pandas and scikit-learn, which triple the time of its import."""
-    with _without("pandas", "sklearn"):
-        import lightgbm
-    return lightgbm
-
-
-def _one_row(booster: Any, features: int) -> Callable[[Matrix], Matrix]:
-    """LightGBM's C function for one row: what `Booster.predict` says, in a third of its time.
-
-    Source: LightGBM's C API, LGBM_BoosterPredictForMatSingleRowFast.
-    """
-    from lightgbm.basic import _LIB, _safe_call
-
-    config, length = ctypes.c_void_p(), ctypes.c_int64()
-    doubles, normal, start, rounds = (ctypes.c_int(number) for number in (1, 0, 0, -1))
-    init, ask = (
-        getattr(_LIB, f"LGBM_BoosterPredictForMatSingleRowFast{name}") for name in ("Init", "")
-    )
-    width, options = ctypes.c_int(features), ctypes.c_char_p(b"num_threads=1")
-    place = ctypes.byref(config)
-    _safe_call(init(booster._handle, normal, start, rounds, doubles, width, options, place))
-    size = ctypes.byref(length)
-
-    def output(matrix: Matrix) -> Matrix:
-        row = np.ascontiguousarray(matrix, dtype=np.float64)
-        answer = ctypes.c_double()  # one a call: threads may ask at once
-        _safe_call(ask(config, ctypes.c_void_p(row.ctypes.data), size, ctypes.byref(answer)))
-        return np.array([answer.value])
-
-    return output
 
 
 @dataclass(frozen=True)
@@ -101,8 +54,8 @@ class TripModel:
         self._booster, self._baseline = booster, baseline
 
     @cached_property
-    def _one_row(self) -> Callable[[Matrix], Matrix]:
-        return _one_row(self._booster, len(self.features))
+    def _one_row(self) -> Callable[[Sequence[float]], float]:
+        return boosting.one_row(self._booster, len(self.features))
 
     def predict(self, matrix: Matrix) -> Matrix:
         """Minutes, shape (rows,)."""
@@ -111,7 +64,7 @@ class TripModel:
 
     def _output(self, matrix: Matrix) -> Matrix:
         if len(matrix) == 1:
-            return self._one_row(matrix)
+            return np.array([self._one_row(matrix[0].tolist())])
         found: Matrix = self._booster.predict(matrix, num_threads=1)
         return found
 
@@ -154,7 +107,7 @@ def fit(
     params: ModelParams,
 ) -> TripModel:
     """Fit on a matrix of shape (rows, features); equal input gives equal bytes."""
-    lightgbm = _lightgbm()
+    lightgbm = boosting.lightgbm()
     chosen = params.model_dump(exclude=NOT_PARAMETERS) | {
         "objective": "regression",
         "deterministic": True,
@@ -170,7 +123,7 @@ def fit(
 def load(folder: Path) -> TripModel:
     """The model that `save` wrote."""
     baseline = read_json(folder / "baseline.json")
-    booster = _lightgbm().Booster(model_file=str(folder / "booster.txt"))
+    booster = boosting.lightgbm().Booster(model_file=str(folder / "booster.txt"))
     return TripModel(
         booster,
         tuple(read_json(folder / "features.json")),

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 CALLS = 2_000  # of each part
@@ -39,7 +40,7 @@ def loaded() -> Any:
 
     spent("import BentoML and its server", server)()
     found: Any = spent("import the service", import_module)("taxi.service").service
-    spent("import LightGBM", import_module("taxi.model")._lightgbm)()
+    spent("import LightGBM", import_module("preflight.boosting").lightgbm)()
     module: Any = import_module("preflight.serving.service")
     module.Predictor = spent("verify and load the model", module.Predictor)
     found._warm = spent("warm up", found._warm)
@@ -54,6 +55,7 @@ def calls(service: Any, key: str, bodies: list[bytes]) -> dict[str, Callable[[in
     """Each part of an answer as a call that takes a request's number."""
     echoed: Any = import_module("preflight.serving.door").echoed
     encode: Any = import_module("preflight.serving.service").encode
+    asked: Any = import_module("preflight.serving.recorder").Asked
     model, metrics, ids = service._model, service.metrics, service.ids
     given = {b"authorization": f"Bearer {key}".encode(), b"content-type": b"application/json"}
     headers = [given | {b"x-entity-id": b"entity-%d" % place} for place in range(len(bodies))]
@@ -73,6 +75,13 @@ def calls(service: Any, key: str, bodies: list[bytes]) -> dict[str, Callable[[in
             model.interval.one(found[place].value, *model.ends)
         model.ranges.one(rows[place][0].tolist())
 
+    caller = service.door.admit(headers[0], "predict")
+    exchange = SimpleNamespace(caller=caller, request_id=ids.one(), given={}, route="predict")
+
+    def remember(place: int) -> None:
+        answered = asked(exchange, "normal", 0.0)
+        service._remember(answered, columns[place], [found[place]])
+
     return {
         "ids": lambda place: (echoed(headers[place], ids), ids.one()),
         "key and bucket": lambda place: service.door.admit(headers[place], "predict"),
@@ -80,6 +89,8 @@ def calls(service: Any, key: str, bodies: list[bytes]) -> dict[str, Callable[[in
         "features": lambda place: model.matrix(columns[place]),
         "model": lambda place: model.model.predict(rows[place]),
         "interval and ranges": around,
+        "joint score": lambda place: model.joint.one(rows[place][0].tolist()),
+        "log": remember,
         "metrics": count,
         "encode": lambda place: encode(found[place]),
     }

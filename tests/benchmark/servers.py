@@ -80,7 +80,7 @@ class Scene:
     @property
     def variables(self) -> dict[str, str]:
         """Variables of every server."""
-        return {"PREFLIGHT_KEYS": str(self.place / "keys.json")}
+        return {"PREFLIGHT_KEYS": str(self.place / "keys.json")} | bento.remembering(self.place)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -122,6 +122,8 @@ def commands(scene: Scene) -> dict[str, Callable[[int], list[str]]]:
     return {
         "ours": lambda port: bento.command(ROOT, scene.folder, port),
         "without duties": bentoml("contenders.without_duties:WithoutDuties"),
+        "with log": bentoml("contenders.log_cost:WithLog"),
+        "without log": bentoml("contenders.log_cost:WithoutLog"),
         "FastAPI": uvicorn("contenders.fast_api:app"),
         "bare ASGI": uvicorn("contenders.bare:app"),
         "BentoML quickstart": bentoml("contenders.quickstart:Quickstart"),

@@ -385,7 +385,7 @@ FAULTS = (
                 '        "objective": "regression",\n',
                 '        "objective": "regression",\n        "seed": time.time_ns() % 2**31,\n',
             ),
-            ("import sys\n", "import sys\nimport time\n"),
+            ("from functools import", "import time\nfrom functools import"),
         ),
     ),
     Fault(
@@ -470,8 +470,8 @@ FAULTS = (
         edit(
             MODEL,
             (
-                "    lightgbm = _lightgbm()\n",
-                "    lightgbm = _lightgbm()\n    open('data/split/test.parquet').close()\n",
+                "    lightgbm = boosting.lightgbm()\n",
+                "    lightgbm = boosting.lightgbm()\n    open('data/split/test.parquet').close()\n",
             ),
         ),
     ),
@@ -709,6 +709,55 @@ FAULTS = (
         test="tests/unit/test_compatibility.py",
     ),
     Fault(
+        "a record missing a field",
+        "service",
+        "unit",
+        "documented_fields",
+        edit(
+            f"{SERVING}recorder.py",
+            ("    entity: str\n", ""),
+            ("            origin.entity,\n", ""),
+        ),
+        test="tests/unit/test_recorder.py",
+    ),
+    Fault(
+        "a secret in a log line",
+        "service",
+        "unit",
+        "no_secret",
+        edit(
+            f"{SERVING}logs.py",
+            ("    if isinstance(error, Problem):\n", "    if str(error):\n"),
+        ),
+        test="tests/unit/test_hashing.py",
+    ),
+    Fault(
+        "a guard that never fires",
+        "service",
+        "unit",
+        "asked_share",
+        edit(
+            "src/preflight/guards.py",
+            ("    if rank > len(scores):\n", "    if rank > 0:\n"),
+        ),
+        test="tests/unit/test_guards.py",
+    ),
+    Fault(
+        "an outcome joined by arrival time",
+        "service",
+        "unit",
+        "predictions_too_young",
+        edit(
+            "src/preflight/watch/outcomes.py",
+            (
+                'FROM predictions WHERE "at" >= $start AND "at" < $end\n',
+                "FROM predictions WHERE id IN (SELECT prediction_id FROM outcomes\n"
+                '        WHERE outcomes."at" >= $start AND outcomes."at" < $end)\n',
+            ),
+        ),
+        test="tests/unit/test_outcomes.py",
+    ),
+    Fault(
         "limit loosened",
         "guards",
         "policy",
@@ -879,9 +928,8 @@ FAULTS = (
         edit(
             SERVICE,
             (
-                "        limits = self.limits = params.load().serving\n",
-                '        __import__("time").sleep(4)\n'
-                "        limits = self.limits = params.load().serving\n",
+                "        declared = params.load()\n",
+                '        __import__("time").sleep(4)\n        declared = params.load()\n',
             ),
         ),
         during=_timing("service-start"),

@@ -72,10 +72,10 @@ class Oracle:
             yield f"status {answer.status}, which is not documented"
             return
         media = dict(answer.headers).get(b"content-type", b"").decode()
-        if answer.status != 200:
+        if answer.status >= 300:
             yield from self._problem(media, answer)
         else:
-            expected = operation["responses"]["200"]["content"]
+            expected = operation["responses"][str(answer.status)]["content"]
             if media not in expected:
                 yield f"media type {media}"
             elif media == LINES:

@@ -95,7 +95,8 @@ def test_a_gate_that_the_change_edits_does_not_judge_it(branch: Path) -> None:
 
 
 def test_training_that_crashes_leaves_evidence_of_every_gate(branch: Path) -> None:
-    edit(branch, "src/taxi/model.py", "    lightgbm = _lightgbm()\n", "    raise MemoryError\n")
+    line = "    lightgbm = boosting.lightgbm()\n"
+    edit(branch, "src/taxi/model.py", line, "    raise MemoryError\n")
     commit(branch, "Use less memory")
     assert run(branch, "preflight", "gates").returncode == 1
     found = parts(branch)

@@ -14,10 +14,12 @@ from asked import TRIP, ask, bearer, inner, loaded, samples, speak
 from preflight import predictor
 from preflight.errors import Problem
 from preflight.files import write_json
+from preflight.log.segments import ended
 from preflight.predictor import Predictor
 from preflight.serving import openapi
 from preflight.serving.app import Front, ModelService, Receive, Scope, Send
 from preflight.serving.exchange import deprecation
+from remembered import segments, told
 from taxi.contract import CONTRACT
 
 BATCH = "/v1/predict/batch"
@@ -55,7 +57,7 @@ def test_an_answer_is_what_the_model_says(asked: Loaded, built: Path) -> None:
 
 def test_values_that_training_did_not_see_are_flagged_by_feature(asked: Loaded) -> None:
     answer = predict(asked, TRIP | {"trip_distance": 99.0}).json()
-    assert answer["flags"] == ["trip_distance.unseen"]
+    assert answer["flags"][0] == "trip_distance.unseen"
 
 
 def test_a_batch_of_one_equals_one(asked: Loaded) -> None:
@@ -193,6 +195,31 @@ def test_at_the_start_the_front_moves_to_the_outside() -> None:
     assert isinstance(outside.middleware_stack, Front)
     assert outside.middleware_stack._app is inner
     assert service.deadlines.loop is not None
+
+
+def test_while_the_server_runs_all_it_says_is_json_and_at_its_end_its_segments_end(
+    built: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    locked: list[bool] = []
+
+    def is_locked() -> bool:
+        (segment,) = segments(tmp_path, "predictions")
+        with ended(segment) as file:
+            return file is None
+
+    async def talked(scope: Scope, receive: Receive, send: Send) -> None:
+        heard = await speak(service, "/v1/predict", [json.dumps(TRIP).encode()], [bearer(key)])
+        assert heard.status == 200
+        locked.append(is_locked())
+        assert "access" not in capfd.readouterr().out
+        service.beat()
+        (line,) = told(capfd.readouterr().out)
+        assert (line["stream"], line["route"]) == ("access", "predict")
+
+    with loaded(built, tmp_path) as (service, key):
+        asyncio.run(Front(talked, service)({"type": "lifespan"}, None, None))  # type: ignore[arg-type]
+    locked.append(is_locked())
+    assert locked == [True, False]
 
 
 def test_a_model_with_a_changed_byte_is_refused_at_start(checkout: Path, tmp_path: Path) -> None:

@@ -15,11 +15,12 @@ from preflight import params
 from preflight.params import Mode, Serving
 from preflight.serving.answers import Answerer
 from preflight.serving.app import ModelService
-from preflight.serving.batches import Batches
+from preflight.serving.batches import Batches, Remember
 from preflight.serving.deadlines import Deadlines
 from preflight.serving.exchange import Exchange
 from preflight.serving.metrics import Metrics
 from preflight.serving.problems import Refusal
+from preflight.serving.recorder import Asked, Unlogged
 from preflight.serving.requests import Decoder
 from taxi.contract import CONTRACT
 
@@ -171,6 +172,10 @@ class Slow:
         self.most, self._now, self._lock = 0, 0, threading.Lock()
         self.mode: list[Mode] = []
 
+    def refused(self, *_: Any) -> dict[int, Any]:
+        """No row."""
+        return {}
+
     def many(self, columns: dict[str, Any], bucket: int, mode: Mode) -> list[int]:
         """As many numbers as rows."""
         with self._lock:
@@ -203,12 +208,16 @@ class Caller:
         self.sent.append(message)
 
 
-def batches(slow: Slow, limits: Serving, mode: Mode = "normal") -> tuple[Batches, Metrics]:
+def batches(
+    slow: Slow, limits: Serving, mode: Mode = "normal", remember: Remember = lambda *_: None
+) -> tuple[Batches, Metrics]:
     """Batches over an answerer that waits."""
     metrics = Metrics(CONTRACT.target_bins)
     metrics.judge("batch")
     decoder = Decoder(CONTRACT, limits.max_batch)
-    return Batches(cast(Answerer, slow), decoder, metrics, limits, lambda _: mode), metrics
+    answerer = cast(Answerer, slow)
+    found = Batches(answerer, decoder, metrics, remember, limits, lambda _: mode)
+    return found, metrics
 
 
 def limits(**changes: float) -> Serving:
@@ -307,3 +316,60 @@ def test_a_large_batch_is_answered_as_its_rows_are(asked: Loaded, values: list[f
     answer = ask(asked[0], "POST", BATCH, asked[1], json={"instances": rows}).json()
     found = np.array([each["value"] for each in answer["predictions"]])
     np.testing.assert_array_equal(found, np.tile(values, 3_000))
+
+
+def rows(log: list[tuple[Asked, int]]) -> Remember:
+    """Keeps who asked and how many rows were answered, in place of a log."""
+
+    def remember(asked: Asked, columns: Any, found: Sequence[Any]) -> None:
+        assert {len(values) for values in columns.values()} == {len(found)}
+        log.append((asked, len(found)))
+
+    return remember
+
+
+@pytest.mark.parametrize("route", ["batch", "lines"])
+def test_rows_are_recorded_before_their_answer_leaves(route: str) -> None:
+    slow = Slow()
+    slow.go.set()
+    caller = Caller(LIMITS, [BODY] if route == "batch" else [b"\n".join([BAD, *GOOD, b""])])
+    log: list[tuple[Asked, int]] = []
+    keep, sent = rows(log), []
+
+    def remember(*given: Any) -> None:
+        sent.extend(caller.sent)
+        keep(*given)
+
+    found, _ = batches(slow, LIMITS, "fallback", remember)
+    asyncio.run(getattr(found, route)(caller.exchange))
+    ((asked, count),) = log
+    assert (asked.mode, asked.exchange, count) == ("fallback", caller.exchange, 3)
+    assert (sent, len(caller.sent) > 1) == ([], True)
+
+
+@pytest.mark.parametrize("route", ["batch", "lines"])
+def test_rows_that_cannot_be_recorded_are_not_answered(route: str) -> None:
+    def full(*_: Any) -> None:
+        raise Unlogged(503, "log", "a failure to write it", "a log")
+
+    slow = Slow()
+    slow.go.set()
+    found, metrics = batches(slow, LIMITS, remember=full)
+    caller = Caller(LIMITS, [BODY if route == "batch" else GOOD[0] + b"\n"])
+    with pytest.raises(Unlogged):
+        asyncio.run(getattr(found, route)(caller.exchange))
+    assert caller.sent == []
+    labels = {"route": "batch", "entity_bucket": "00"}
+    for name in ("errors_total", "latency_seconds_count"):
+        counted = metrics.registry.get_sample_value(f"preflight_{name}", labels)
+        assert counted == (1.0 if route == "batch" else 0.0)
+
+
+@pytest.mark.parametrize("body", [b"", b"\n", BAD])
+def test_lines_without_an_answer_are_not_recorded(body: bytes) -> None:
+    slow = Slow()
+    slow.go.set()
+    log: list[tuple[Asked, int]] = []
+    found, _ = batches(slow, LIMITS, remember=rows(log))
+    asyncio.run(found.lines(Caller(LIMITS, [body]).exchange))
+    assert log == []

@@ -7,8 +7,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from cases import Array, StubCase, case, failing, fit, line, month, number, stopped
-from preflight.gates import differential
+from cases import Array, Fit, StubCase, borough, case, failing, fit, line, month, number, stopped
+from conftest import ROOT
+from preflight import params, windows
+from preflight.errors import Problem
+from preflight.gates import differential, limits
+from taxi.contract import CONTRACT
 
 REASON = "The new route feature lengthens trips."
 OWN = ["mean-shift", "slice-shift", "row-shift", "reference-shift"]
@@ -192,3 +196,95 @@ def test_no_slice_with_enough_rows_leaves_the_mean_and_the_rows(tmp_path: Path) 
     assert {"mean-shift", "row-shift"} <= set(stopped(found))
     found = differential.judge(case(tmp_path / "green", differential=limits))
     assert line(found, "mean-shift").status == "pass"
+
+
+KNOWN = [column.name for column in CONTRACT.known]
+WINDOW = ["window-shift-rush", "window-slices-rush", "window-rows-rush"]
+
+
+def recorded(place: Path, model: Fit | None = None, count: int = 3_000, **limits: Any) -> StubCase:
+    """A case that names a window of recorded traffic, which other cases do not hold."""
+    made = case(place, model, differential={"windows": ["rush"]} | limits)
+    for side in (made.candidate, made.rival):
+        assert side is not None
+        side.slices = lambda rows: {"pickup_borough": borough(rows)}  # type: ignore[method-assign]
+    target = windows.place(made.root, "rush")
+    target.parent.mkdir(parents=True)
+    traffic = month("2021-05", seed=9)[:count].select(KNOWN)
+    traffic.with_columns(dropoff_zone=pl.lit(200, pl.Int64)).write_parquet(target)
+    return made
+
+
+def there(size: float) -> Fit:
+    """A model trained again that answers otherwise on the window's rows alone."""
+    return fit(2, lambda rows: np.where(number(rows, "dropoff_zone") == 200, size, 0.0))
+
+
+def test_recorded_traffic_is_judged_too_and_a_model_trained_again_is_green(tmp_path: Path) -> None:
+    found = differential.judge(recorded(tmp_path))
+    assert [each.check for each in found.evidence] == OWN + WINDOW
+    assert stopped(found) == []
+    assert line(found, "window-shift-rush").n == 3_000
+
+
+def test_a_shift_that_only_recorded_traffic_shows_is_red(tmp_path: Path) -> None:
+    found = differential.judge(recorded(tmp_path, there(3.0), max_moved_rows=0.2))
+    assert stopped(found) == WINDOW
+    assert line(found, "window-shift-rush").measured == pytest.approx(3.0, abs=0.3)
+    assert any("pickup_borough=" in name for name in failing(line(found, "window-slices-rush")))
+
+
+def test_a_shift_on_recorded_traffic_can_be_declared(tmp_path: Path) -> None:
+    limits = declared(4.0, "dropoff_zone=200") | {"max_moved_rows": 0.2}
+    found = differential.judge(recorded(tmp_path, there(3.0), **limits))
+    assert stopped(found) == []
+    assert line(found, "window-shift-rush").found.endswith("(declared)")
+
+
+def test_answers_to_recorded_traffic_that_are_no_numbers_are_red(tmp_path: Path) -> None:
+    found = differential.judge(recorded(tmp_path, there(np.nan), max_moved_rows=0.2))
+    assert "window-rush" in stopped(found)
+    assert line(found, "window-rush").found == "3000 predictions are not finite"
+
+
+def test_a_named_window_without_a_file_is_no_data_and_blocks(tmp_path: Path) -> None:
+    made = recorded(tmp_path)
+    windows.place(made.root, "rush").unlink()
+    found = differential.judge(made)
+    assert line(found, "window-rush").status == "no-data"
+    assert line(found, "window-rush").found.startswith("data/windows/rush.parquet: no file")
+    assert [each.check for each in found.evidence] == [*OWN, "window-rush"]
+
+
+def test_a_window_of_few_rows_is_no_data(tmp_path: Path) -> None:
+    found = differential.judge(recorded(tmp_path, count=199))
+    assert line(found, "window-rush").status == "no-data"
+    assert line(found, "window-rush").found == "199 rows in window rush, fewer than 200"
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_missing_window_blocks_though_nothing_could_move(tmp_path: Path, first: bool) -> None:
+    made = case(tmp_path, first=first, differential={"windows": ["rush"]})
+    made.candidate.model_hash = "d" * 64
+    assert stopped(differential.judge(made)) == ["window-rush"]
+
+
+def test_windows_of_the_base_and_of_the_change_are_judged() -> None:
+    shipped = params.read(ROOT / "params.yaml")
+
+    def naming(*names: str) -> dict[str, Any]:
+        return params.merge(shipped, {"gates": {"differential": {"windows": list(names)}}})
+
+    found, borrowed = limits.of_base(naming("rush", "night"), naming("fair", "rush"))
+    assert found.differential.windows == ("rush", "night", "fair")
+    assert borrowed == []
+    assert limits.of_base(naming("rush"), {})[0].differential.windows == ("rush",)
+    assert limits.of_base({}, naming("rush"))[0].differential.windows == ("rush",)
+
+
+@pytest.mark.parametrize("name", ["Rush", "../rush", "", 7])
+def test_a_window_of_an_odd_name_is_refused(name: object) -> None:
+    shipped = params.read(ROOT / "params.yaml")
+    odd = params.merge(shipped, {"gates": {"differential": {"windows": [name]}}})
+    with pytest.raises(Problem, match=r"gates\.differential\.windows\.0"):
+        limits.of_base(shipped, odd)

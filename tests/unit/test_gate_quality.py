@@ -25,11 +25,26 @@ from cases import (
 from preflight.errors import NoData
 from preflight.evidence import Findings
 from preflight.gates import quality
+from preflight.gates.side import Arrays
+
+
+def guarded(place: Path, model: Fit | None = None, share: float = 0.9, **words: Any) -> StubCase:
+    """A case whose candidate flags `share` of odd rows, and one honest row in 200."""
+    made = case(place, model, **words)
+    predict = made.candidate.predict
+
+    def answered(rows: pl.DataFrame) -> Arrays:
+        honest = rows.height == made.held_out.height and rows.equals(made.held_out)
+        flags = np.arange(rows.height) % 200 < (1 if honest else 200 * share)
+        return predict(rows) | {"odd": flags}
+
+    made.candidate.predict = answered  # type: ignore[method-assign]
+    return made
 
 
 def judged(place: Path, model: Fit | None = None, **limits: float) -> Findings:
     """The gate's findings on a model whose metrics.json is honest."""
-    made = case(place, model, quality=limits)
+    made = guarded(place, model, quality=limits)
     record(made)
     return quality.judge(made)
 
@@ -72,7 +87,7 @@ def test_a_worse_model_is_red_with_its_interval(tmp_path: Path) -> None:
 
 
 def test_an_unchanged_model_says_so_and_is_green(tmp_path: Path) -> None:
-    made = case(tmp_path, fit(1))
+    made = guarded(tmp_path, fit(1))
     assert made.rival is not None
     made.candidate.model_hash = made.rival.model_hash
     record(made)
@@ -83,7 +98,7 @@ def test_an_unchanged_model_says_so_and_is_green(tmp_path: Path) -> None:
 
 
 def test_predictions_that_are_no_numbers_are_red_and_where_is_named(tmp_path: Path) -> None:
-    made = case(tmp_path, holed)
+    made = guarded(tmp_path, holed)
     found = quality.judge(made)
     assert stopped(found) == ["finite"]
     assert "predictions are NaN or infinite, all in pickup_zone=7" in found.evidence[0].found
@@ -118,7 +133,7 @@ def test_a_floor_that_is_missed_is_red(tmp_path: Path, limits: dict[str, Any], c
 
 @pytest.mark.parametrize("name", ["rmse", "mae", "coverage"])
 def test_metrics_that_are_not_the_models_are_red(tmp_path: Path, name: str) -> None:
-    made = case(tmp_path)
+    made = guarded(tmp_path)
     record(made, **{name: 0.5})
     found = quality.judge(made)
     assert stopped(found) == ["metrics"]
@@ -126,14 +141,14 @@ def test_metrics_that_are_not_the_models_are_red(tmp_path: Path, name: str) -> N
 
 
 def test_intervals_that_never_hold_are_named(tmp_path: Path) -> None:
-    made = case(tmp_path)
+    made = guarded(tmp_path)
     made.candidate.half = 0.0
     record(made)
     assert stopped(quality.judge(made)) == ["coverage-floor"]
 
 
 def test_a_champion_without_error_is_still_compared_with(tmp_path: Path) -> None:
-    made = case(tmp_path)
+    made = guarded(tmp_path)
     assert made.rival is not None
     made.rival.fit = lambda rows: number(rows, "duration_minutes")
     record(made)
@@ -141,7 +156,7 @@ def test_a_champion_without_error_is_still_compared_with(tmp_path: Path) -> None
 
 
 def test_the_first_model_is_judged_against_the_baseline(tmp_path: Path) -> None:
-    made = case(tmp_path, first=True)
+    made = guarded(tmp_path, first=True)
     record(made)
     found = quality.judge(made)
     assert stopped(found) == []
@@ -149,14 +164,14 @@ def test_the_first_model_is_judged_against_the_baseline(tmp_path: Path) -> None:
 
 
 def test_a_first_model_worse_than_the_baseline_is_red(tmp_path: Path) -> None:
-    made = case(tmp_path, lambda rows: 40 - truth(rows), first=True)
+    made = guarded(tmp_path, lambda rows: 40 - truth(rows), first=True)
     record(made)
     assert {"rmse-no-worse", "mae-no-worse"} <= set(stopped(quality.judge(made)))
 
 
 def test_rows_that_the_champion_was_fitted_on_are_not_held_out(tmp_path: Path) -> None:
     names = ("2020-12", "2021-01", "2021-02", "2021-03")
-    made = case(tmp_path, theirs=months(*names, "2021-04", "2021-05"))
+    made = guarded(tmp_path, theirs=months(*names, "2021-04", "2021-05"))
     with pytest.raises(NoData, match="0 of 2021-02, 2021-03 on which neither side was fitted"):
         assert made.held_out is None
     other = case(tmp_path / "other", theirs=months(*names, "2021-04"))
@@ -164,13 +179,33 @@ def test_rows_that_the_champion_was_fitted_on_are_not_held_out(tmp_path: Path) -
 
 
 def test_rows_that_the_split_calls_tested_but_trained_on_are_not_held_out(tmp_path: Path) -> None:
-    made = case(tmp_path)
+    made = guarded(tmp_path)
     put(made.root, train=pl.concat([month("2021-01"), month("2021-03")[:1_500]]))
     assert len(made.held_out) == 8_000 - 1_500
 
 
 def test_too_few_held_out_rows_are_no_data(tmp_path: Path) -> None:
     assert len(case(tmp_path, quality={"min_rows": 8_000}).held_out) == 8_000
-    made: StubCase = case(tmp_path / "more", quality={"min_rows": 8_001})
+    made: StubCase = guarded(tmp_path / "more", quality={"min_rows": 8_001})
     with pytest.raises(NoData, match=r"at least 8001 \(gates.quality.min_rows\)"):
         quality.judge(made)
+
+
+def test_a_guard_that_never_fires_is_red_by_name(tmp_path: Path) -> None:
+    made = guarded(tmp_path, share=0.0)
+    record(made)
+    found = quality.judge(made)
+    assert stopped(found) == ["odd-noticed"]
+    assert line(found, "odd-noticed").found.endswith("the guard never fires")
+
+
+def test_a_guard_that_flags_honest_rows_is_red(tmp_path: Path) -> None:
+    assert stopped(judged(tmp_path, max_joint_flags=0.004)) == ["false-flags"]
+
+
+def test_a_model_without_the_guard_has_no_data_on_it(tmp_path: Path) -> None:
+    made = case(tmp_path)
+    record(made)
+    assert {
+        each.check: each.status for each in quality.judge(made).evidence if each.status != "pass"
+    } == {"false-flags": "no-data", "odd-noticed": "no-data"}

@@ -1,13 +1,16 @@
 """A packaged model is whole and unchanged, or refused."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from preflight import reference, table
 from preflight.errors import Problem
+from preflight.files import sha256
 from preflight.predictor import Predictor
 from preflight.project import Columns
 from taxi.contract import CONTRACT
@@ -17,6 +20,31 @@ from taxi.contract import CONTRACT
 def folder(checkout: Path) -> Path:
     """A packaged model that a test may damage."""
     return checkout / "models/packaged"
+
+
+def sealed(folder: Path, manifest: dict[str, Any]) -> None:
+    """Write a manifest as if the folder had been packaged so."""
+    (folder / "manifest.json").unlink()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def change(folder: Path, name: str, edit: Callable[[dict[str, Any]], None]) -> None:
+    """Edit a JSON file of a packaged model, and its hash in the manifest."""
+    found = json.loads((folder / name).read_text())
+    edit(found)
+    (folder / name).unlink()
+    (folder / name).write_text(json.dumps(found))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"][name] = sha256(folder / name)
+    sealed(folder, manifest)
+
+
+def drop(folder: Path, name: str) -> None:
+    """Take a file out of a packaged model and its manifest."""
+    (folder / name).unlink()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    del manifest["files"][name]
+    sealed(folder, manifest)
 
 
 def test_a_missing_file_is_named(folder: Path) -> None:
@@ -39,8 +67,7 @@ def test_no_model_at_all_is_named(tmp_path: Path) -> None:
 def test_a_model_of_another_contract_is_refused(folder: Path) -> None:
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["contract"] = "0" * 64
-    (folder / "manifest.json").unlink()
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    sealed(folder, manifest)
     with pytest.raises(Problem, match="another contract"):
         Predictor(folder)
 
@@ -90,6 +117,7 @@ def require_alike(model: Predictor, columns: Columns) -> None:
         np.testing.assert_array_equal(np.array([one.value, one.lower, one.upper]), expected)
         assert one.outside == np.flatnonzero(found.outside[place]).tolist()
         assert one.invalid == found.invalid[place]
+        assert (one.odd, one.wide) == (found.odd[place], found.wide[place])
 
 
 def test_one_row_is_answered_as_an_array_of_it(model: Predictor) -> None:
@@ -133,6 +161,60 @@ def test_what_is_given_is_the_baselines_where_the_output_is_invalid(
 def test_what_is_given_of_sound_outputs_is_the_answer(model: Predictor) -> None:
     columns = reference.columns(CONTRACT, 100)
     np.testing.assert_array_equal(model.given(columns), model.answer(columns).value)
+
+
+def test_a_row_over_the_joint_limit_is_odd_alone_and_together(
+    model: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = reference.columns(CONTRACT, 300)
+    scores = model.score(model.matrix(columns))
+    monkeypatch.setattr(model, "joint_limit", float(np.median(scores)))
+    assert model.answer(columns).odd.tolist() == (scores > np.median(scores)).tolist()
+    require_alike(model, columns)
+
+
+def test_an_interval_over_its_limit_is_wide_alone_and_together(
+    model: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = reference.columns(CONTRACT, 300)
+    found = model.answer(columns)
+    assert found.lower is not None
+    assert found.upper is not None
+    width = found.upper - found.lower
+    assert not found.wide.any()
+    monkeypatch.setattr(model, "max_width", float(np.median(width)))
+    assert model.answer(columns).wide.tolist() == (width > np.median(width)).tolist()
+    require_alike(model, columns)
+
+
+def test_refused_features_are_known_by_position(folder: Path) -> None:
+    assert Predictor(folder).refused == []
+    change(
+        folder, "guards.json", lambda found: found["limits"]["unseen"].update(refuse=["weekday"])
+    )
+    model = Predictor(folder)
+    assert [model.model.features[place] for place in model.refused] == ["weekday"]
+
+
+@pytest.mark.parametrize(
+    ("name", "lacking"), [("guards.json", "no guards"), ("joint.json", "no joint score")]
+)
+def test_a_model_from_before_the_guards_is_refused_by_name(
+    folder: Path, name: str, lacking: str
+) -> None:
+    drop(folder, name)
+    with pytest.raises(Problem, match=f"{name}: found {lacking}.*make repro"):
+        Predictor(folder)
+
+
+def test_the_manifest_names_each_guard_with_its_limit(folder: Path) -> None:
+    guards = json.loads((folder / "manifest.json").read_text())["guards"]
+    model = Predictor(folder)
+    assert guards == {
+        "unseen": {"refuse": []},
+        "joint": {"limit": model.joint_limit},
+        "wide": {"limit": model.max_width},
+    }
 
 
 def test_training_rows_are_flagged_nowhere(built: Path) -> None:

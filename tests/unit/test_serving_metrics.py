@@ -47,13 +47,17 @@ def emitted(service: ModelService) -> dict[str, set[tuple[str, ...]]]:
 
 
 def ask_everything(asked: Loaded) -> None:
-    """Requests that touch every metric: answers, a refusal, a fallback, an unread file."""
+    """Requests that touch every metric: answers, an outcome, a refusal, an unread file, ..."""
     service, key = asked
     for body in (*TRIPS, {}):
         ask(service, "POST", "/v1/predict", key, content=json.dumps(body))
     ask(service, "POST", "/v1/predict/batch", key, json={"instances": TRIPS})
     ask(service, "POST", "/v1/predict")
+    outcome = {"prediction_id": "019a7c41-5e10-7b3c-9d52-2f4c8e1a6b70", "value": 12.5}
+    ask(service, "POST", "/v1/outcomes", key, json=outcome)
     service.metrics.flagged(0, [["trip_distance.unseen"]])
+    service.metrics.refused("trip_distance")
+    service.metrics.log_failure("predictions")
     service.metrics.unread("keys")
     service.beat()
 
@@ -245,3 +249,19 @@ def test_a_worker_shows_its_memory_and_its_start(asked: Loaded) -> None:
     (started,) = samples(asked[0], "preflight_worker_started_seconds").values()
     assert 10e6 < memory < 10e9
     assert started > 1.7e9
+
+
+def test_what_alarms_watch_is_there_before_it_happens(built: Path, tmp_path: Path) -> None:
+    """An alarm on the growth of a series does not see its first value."""
+    with loaded(built, tmp_path) as (service, _):
+        found = {
+            (sample.name, *sample.labels.values()): sample.value
+            for metric in service.metrics.registry.collect()
+            for sample in metric.samples
+        }
+    keys: list[tuple[str, ...]] = [
+        ("preflight_messages_total", level) for level in ("error", "warning")
+    ]
+    keys += [("preflight_log_failures_total", stream) for stream in ("predictions", "outcomes")]
+    keys += [("preflight_unlogged_total",), ("preflight_outcomes_total",)]
+    assert {key: found.get(key) for key in keys} == dict.fromkeys(keys, 0.0)

@@ -1,6 +1,7 @@
 """Modes change while the service runs, and what is packaged starts with production values only."""
 
 import json
+import logging
 import socket
 import sys
 from collections.abc import Iterator
@@ -12,12 +13,13 @@ import yaml
 
 from asked import TRIP, ask, loaded, samples
 from conftest import ROOT
-from preflight import params
+from preflight import bento, params
 from preflight.errors import Problem
 from preflight.files import replacing, write_json
 from preflight.serving import service as serving
 from preflight.serving import switches
 from preflight.serving.app import ModelService
+from remembered import records
 
 LIMITS = params.load().serving
 Loaded = tuple[ModelService, str]
@@ -151,6 +153,16 @@ def test_a_broken_file_keeps_the_last_mode_and_is_counted(
     assert samples(asked[0], "preflight_unread_files_total")["switches",] == before + 1
 
 
+def test_a_broken_file_is_told_once_as_an_error(
+    asked: Loaded, switch: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    switch("mode: [")
+    asked[0].beat()
+    ((logger, level, message),) = caplog.record_tuples
+    assert (logger, level) == ("preflight", logging.ERROR)
+    assert message.startswith("switches.yaml: kept what was read before: ")
+
+
 def test_broken_keys_keep_the_last_good_ones_and_are_counted(asked: Loaded, file: Path) -> None:
     place = file.parent / "keys.json"
     kept = place.read_bytes()
@@ -163,6 +175,18 @@ def test_broken_keys_keep_the_last_good_ones_and_are_counted(asked: Loaded, file
     finally:
         place.write_bytes(kept)
         asked[0].beat()
+
+
+@pytest.mark.parametrize("behind", ["true", "false"])
+def test_a_file_says_whether_a_proxy_stands_in_front(
+    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behind: str
+) -> None:
+    (tmp_path / "switches.yaml").write_text(f"behind_proxy: {behind}\n")
+    monkeypatch.setenv("PREFLIGHT_SWITCHES", str(tmp_path / "switches.yaml"))
+    with loaded(built, tmp_path) as (service, key):
+        ask(service, "POST", ROUTES[0], key, content=BODIES[ROUTES[0]], headers={"x-arm": "canary"})
+    (record,) = records(tmp_path)
+    assert record["arm"] == ("canary" if behind == "true" else None)
 
 
 def test_an_unknown_key_is_refused_by_its_name(tmp_path: Path) -> None:
@@ -207,6 +231,8 @@ def unguarded(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     found.write_text("auth: off\n")
     monkeypatch.setenv("PREFLIGHT_SWITCHES", str(found))
     monkeypatch.setenv("PREFLIGHT_KEYS", str(tmp_path / "keys.json"))
+    for name, value in bento.remembering(tmp_path).items():
+        monkeypatch.setenv(name, value)
     monkeypatch.chdir(built)
 
 
@@ -259,6 +285,7 @@ def test_all_that_is_on_is_named_at_once() -> None:
 
 def test_production_values_start() -> None:
     known = {"PREFLIGHT_KEYS": "/k", "PREFLIGHT_SWITCHES": "/s", "BENTOML_DEBUG": "False"}
+    known |= {"PREFLIGHT_LOG": "stdout", "PREFLIGHT_HASH_KEY": "/h"}
     switches.require_production(known, ["serve", "--port", "3000"])
 
 
@@ -314,6 +341,7 @@ def test_what_is_packaged_is_at_production_values() -> None:
     """The folder of this repository goes into the Bento as it is."""
     packed = params.load(ROOT / "params.yaml").serving
     assert (packed.mode, packed.auth, packed.reason) == ("normal", "keys", "")
+    assert not packed.behind_proxy
     assert packed.drain_seconds > 5  # an idle connection is closed by then
     image = yaml.safe_load((ROOT / "bentofile.yaml").read_text())
     assert "envs" not in image

@@ -16,6 +16,7 @@ from preflight.params import Section, Share
 
 Positive = Annotated[float, Field(gt=0)]
 Ratio = Annotated[float, Field(ge=1)]
+WINDOW = r"^[a-z0-9][a-z0-9-]{0,24}$"  # its checks are named after it
 
 
 class Data(Section):
@@ -31,12 +32,17 @@ class Data(Section):
 
 
 class Quality(Floors):
-    """Floors, and ratios to the champion whose interval must end below them."""
+    """Floors, ratios to the champion whose interval must end below them, and the joint score.
+
+    `max_joint_flags` is the share of honest rows that it flags, `min_odd_flagged` of odd ones.
+    """
 
     max_rmse_ratio: Ratio
     max_mae_ratio: Ratio
     max_out_of_range: Share
     max_metrics_gap: Share
+    max_joint_flags: Share
+    min_odd_flagged: Share
     min_rows: Annotated[int, Field(ge=1)]
 
 
@@ -50,7 +56,10 @@ class Declaration(Section):
 
 
 class Differential(Section):
-    """Minutes that predictions may move, beyond the noise of training again."""
+    """Minutes that predictions may move, beyond the noise of training again.
+
+    `windows` names stretches of production traffic that are judged like held-out rows.
+    """
 
     min_refits: Annotated[int, Field(ge=3)]
     max_noise: Positive
@@ -63,6 +72,7 @@ class Differential(Section):
     max_data_slice_shift: Positive
     max_unjudged_rows: Annotated[int, Field(ge=1)]
     max_unjudged_share: Share
+    windows: tuple[Annotated[str, Field(pattern=WINDOW)], ...]
     expected: tuple[Declaration, ...]
 
 
@@ -198,7 +208,7 @@ def of_base(base: dict[str, Any], head: dict[str, Any]) -> tuple[Gates, list[str
     """The merge base's limits with the head's declarations, and the keys only the head has.
 
     A key that the head took out stands as the base has it; one that these gates do not know is
-    left out.
+    left out. Windows of either are judged.
     """
     then, now = (_sections(raw) for raw in (base, head))
     kept: dict[str, Any] = {}
@@ -208,8 +218,20 @@ def of_base(base: dict[str, Any], head: dict[str, Any]) -> tuple[Gates, list[str
         laid = {**now.get(name, {}), **then.get(name, {})}
         kept[name] = {key: value for key, value in laid.items() if key in keys}
         borrowed += [f"gates.{name}.{key}" for key in kept[name] if key not in then.get(name, {})]
-    kept["differential"]["expected"] = now.get("differential", {}).get("expected", [])
+    ours, theirs = (side.get("differential", {}) for side in (now, then))
+    kept["differential"]["expected"] = ours.get("expected", [])
+    kept["differential"] |= _windows(theirs, ours)
     return parse({"gates": kept}, "params.yaml"), borrowed
+
+
+def _windows(base: dict[str, Any], head: dict[str, Any]) -> dict[str, Any]:
+    """The windows of both, each once; `parse` names what is no list."""
+    found = [side["windows"] for side in (base, head) if "windows" in side]
+    if not found or not all(isinstance(each, list) for each in found):
+        return {}
+    first, *others = found
+    added = [name for each in others for name in each if name not in first]
+    return {"windows": [*first, *added]}
 
 
 def _sections(raw: dict[str, Any]) -> dict[str, dict[str, Any]]:

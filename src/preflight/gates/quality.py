@@ -1,18 +1,21 @@
 """Gate: on rows that neither side was fitted on, the candidate is no worse and good enough."""
 
 import numpy as np
+import polars as pl
 
-from preflight import metrics
+from preflight import metrics, table
 from preflight.evidence import Evidence, Findings, Headline, Table, told
 from preflight.files import read_json
 from preflight.gates import charts
 from preflight.gates.case import Case
 from preflight.gates.statistics import Estimate, paired_ratio
+from preflight.joint import shuffled
 from preflight.layout import METRICS
 from preflight.metrics import Metric, Scored
 
 GATE = "quality"
 RESAMPLES = 200
+MIXED_ROWS = 20_000  # at most, whose values are permuted against each other
 # One number of a metrics file that nobody can make up: it is computed here again.
 RECOMPUTED = ("rmse", "mae", "coverage")
 TINY, HUGE = 1e-9, 1e9
@@ -37,6 +40,7 @@ def judge(case: Case) -> Findings:
             *_no_worse(case, ratios, now, then),
             *_floors(case, now),
             _honest(case),
+            *_guarded(case),
         ),
         headlines=_headlines(case, ratios, now, then),
         tables=(_table(now, then),),
@@ -184,6 +188,52 @@ def _honest(case: Case) -> Evidence:
         limit=f"<= {most:.2%}",
         n=int(now["rows"]),
     )
+
+
+def _guarded(case: Case) -> tuple[Evidence, Evidence]:
+    """The joint score lets honest rows pass and notices odd ones."""
+    limits = case.limits.quality
+    quiet = _odd(case, case.held_out)
+    noticed = _odd(case, _mixed(case))
+    return (
+        told(
+            GATE,
+            "false-flags",
+            "Honest rows are seldom flagged as odd by the joint score.",
+            None if quiet is None else quiet <= limits.max_joint_flags,
+            "no flags" if quiet is None else f"{quiet:.2%} of the held-out rows are flagged",
+            measured=quiet,
+            limit=f"<= {limits.max_joint_flags:g}",
+            n=len(case.held_out),
+        ),
+        told(
+            GATE,
+            "odd-noticed",
+            "Rows whose values do not belong together are flagged by the joint score.",
+            None if noticed is None else noticed >= limits.min_odd_flagged,
+            "no flags"
+            if noticed is None
+            else f"{noticed:.2%} of held-out rows are flagged once their columns are permuted "
+            "against each other" + ("" if noticed else ": the guard never fires"),
+            measured=noticed,
+            limit=f">= {limits.min_odd_flagged:g}",
+            n=min(len(case.held_out), MIXED_ROWS),
+        ),
+    )
+
+
+def _odd(case: Case, rows: pl.DataFrame) -> float | None:
+    answers = case.answers if rows is case.held_out else case.candidate.predict(rows)
+    odd = answers.get("odd", np.empty(0))
+    return float(odd.mean()) if len(odd) else None
+
+
+def _mixed(case: Case) -> pl.DataFrame:
+    rows, known = case.held_out, [column.name for column in case.contract.known]
+    if len(rows) > MIXED_ROWS:
+        rows = rows[np.linspace(0, len(rows) - 1, MIXED_ROWS).astype(np.int64)]
+    mixed = shuffled(table.arrays(rows, known), known, np.random.default_rng(1))
+    return rows.with_columns(**{name: pl.Series(values) for name, values in mixed.items()})
 
 
 def _headlines(

@@ -72,16 +72,22 @@ class Side:
         return str(self.described["model_hash"])
 
     def predict(self, rows: pl.DataFrame) -> Arrays:
-        """Arrays value, lower, upper and baseline of shape (rows,); ends may be empty."""
+        """Arrays of shape (rows,) by name; see worker.answers."""
         out = self._out()
         self._ask("predict", rows=self.write(rows), out=out)
         return _load(out)
 
     def slices(self, rows: pl.DataFrame) -> dict[str, NDArray[np.str_]]:
-        """Labels of shape (rows,) by the contract's slice names."""
+        """Labels of shape (rows,) by the contract's slice names, of those that the rows tell."""
         out = self._out()
         self._ask("slices", rows=self.write(rows), out=out)
         return _load(out)
+
+    def workings(self, rows: pl.DataFrame) -> tuple[dict[str, Any], Arrays]:
+        """Facts of the model, and the steps to its answers; see preflight.explanation."""
+        out = self._out()
+        told = self._ask("workings", rows=self.write(rows), out=out)
+        return told, _load(out)
 
     def matrix(self, rows: pl.DataFrame) -> NDArray[np.float64]:
         """Features of shape (rows, features), from known columns alone."""

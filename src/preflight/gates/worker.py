@@ -15,6 +15,7 @@ import traceback
 import tracemalloc
 from collections.abc import Callable
 from contextlib import chdir
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,6 +29,7 @@ from preflight import params as parameters
 from preflight import project as seam
 from preflight.errors import Problem
 from preflight.predictor import Predictor
+from preflight.project import Columns
 
 Arrays = dict[str, NDArray[Any]]
 PACKAGED = Path("models/packaged")
@@ -71,25 +73,23 @@ class Side:
 
     def predict(self, rows: str, out: str) -> dict[str, Any]:
         """Answers and the baseline's, to a Parquet file's rows -> an .npz file."""
-        columns = read(rows)
-        found = self.model.answer(columns)
-        # A champion from before fallbacks gives its answers as they are.
-        given = getattr(self.model, "given", lambda *_: found.value)
-        arrays = {
-            "value": found.value,
-            "lower": NO_ENDS if found.lower is None else found.lower,
-            "upper": NO_ENDS if found.upper is None else found.upper,
-            "baseline": self.model.model.baseline(columns),
-            "given": given(columns, found),
-        }
-        _save(out, arrays)
+        _save(out, answers(self.model, read(rows)))
         return {}
 
     def slices(self, rows: str, out: str) -> dict[str, Any]:
-        """Labels of a Parquet file's rows by the contract's slice names -> an .npz file."""
-        labels = self.model.slices(read(rows))
-        _save(out, {name: label.astype(str) for name, label in labels.items()})
+        """Labels of a Parquet file's rows by the contract's slices that they tell -> .npz file."""
+        _save(out, labels(self.model, read(rows)))
         return {}
+
+    def workings(self, rows: str, out: str) -> dict[str, Any]:
+        """Every step to the answers of a Parquet file's rows -> an .npz file; facts of the model.
+
+        Asked of models that a log names; what wrote it has the module.
+        """
+        from preflight import explanation
+
+        _save(out, explanation.workings(self.model, read(rows)))
+        return asdict(explanation.facts(self.model))
 
     def matrix(self, rows: str, out: str) -> dict[str, Any]:
         """Features of a Parquet file's rows, from the columns that a caller knows and no others."""
@@ -190,6 +190,43 @@ class Side:
 def _within(contract: Any, value: NDArray[np.float64]) -> NDArray[np.float64]:
     """Kept within the target's range, as a predictor keeps its answers."""
     return np.clip(value, float(contract.target.minimum), float(contract.target.maximum))
+
+
+def answers(model: Predictor, columns: Columns) -> Arrays:
+    """Answers to columns, each array of shape (rows,): ends may be empty.
+
+    `given` is the value as the service gives it, the baseline's where `invalid`.
+    """
+    found = model.answer(columns)
+    # A champion from before fallbacks gives its answers as they are.
+    given = getattr(model, "given", lambda *_: found.value)
+    return {
+        "value": found.value,
+        "lower": NO_ENDS if found.lower is None else found.lower,
+        "upper": NO_ENDS if found.upper is None else found.upper,
+        "baseline": model.model.baseline(columns),
+        "given": given(columns, found),
+        "invalid": getattr(found, "invalid", np.zeros(len(found.value), dtype=bool)),
+        # A champion from before the guards flags nothing of the kind.
+        "odd": getattr(found, "odd", NO_ENDS),
+        "wide": getattr(found, "wide", NO_ENDS),
+    }
+
+
+def labels(model: Predictor, columns: Columns) -> Arrays:
+    """Labels by the contract's slice names, of those that these columns tell: (rows,) each."""
+    features = seam.features(model.project)
+    absent = set(model.contract.names) - set(columns)
+    found: Arrays = {}
+    for name in model.contract.slices:
+        try:
+            told = features.slices(columns, model.lookup, (name,))
+        except KeyError as error:
+            if error.args[0] not in absent:
+                raise
+        else:
+            found[name] = told[name].astype(str)
+    return found
 
 
 def _save(path: str, arrays: Arrays) -> None:

@@ -8,7 +8,11 @@ from preflight.predictor import Predictor
 from preflight.serving.compiled import Columns
 from preflight.serving.ids import Ids
 from preflight.serving.metrics import Metrics, Reason
+from preflight.serving.requests import Invalid
 
+COMBINATION, WIDE = "combination.unseen", "interval.wide"
+UNSEEN = "a value that training did not see"
+SEEN = "a value that training saw (guards.refuse)"
 WARNINGS: dict[Reason, str] = {
     "mode": "Answered by a simpler model: the service is in fallback mode.",
     "output": "Answered by a simpler model: the answer was outside the range that can be right.",
@@ -43,13 +47,19 @@ class Answerer:
         self._ids = Ids()
         self._unit = model.contract.target.unit or ""
         self._unseen = [f"{name}.unseen" for name in model.model.features]
+        self._refused = [model.model.features[place] for place in model.refused]
         self._coverage = model.interval.coverage if model.interval else 0.0
 
     def one(self, columns: Columns, bucket: int, mode: Mode) -> Prediction:
-        """The answer to arrays of shape (1,), counted in an entity bucket."""
+        """The answer to arrays of shape (1,), counted in an entity bucket.
+
+        Raises Invalid for a value that a guard refuses.
+        """
         if mode != "normal":
             return self._fallback(columns, bucket, "mode")
         found = self._model.one(columns)
+        if found.outside and self._refused:
+            self._require_seen(columns, found.outside)
         if found.invalid:
             return self._fallback(columns, bucket, "output")
         interval, width = None, None
@@ -57,12 +67,38 @@ class Answerer:
             interval = Interval(found.lower, found.upper, self._coverage)
             width = found.upper - found.lower
         flags = [self._unseen[place] for place in found.outside]
+        if found.odd:
+            flags.append(COMBINATION)
+        if found.wide:
+            flags.append(WIDE)
         self._metrics.prediction(bucket, found.value, width, None)
         if flags:
             self._metrics.flagged(bucket, [flags])
         return Prediction(
             self._ids.one(), self._version, found.value, self._unit, interval, flags, None
         )
+
+    def _require_seen(self, columns: Columns, outside: list[int]) -> None:
+        for place in outside:
+            if place in self._model.refused:
+                raise self._unseen_value(columns, place, 0)
+
+    def _unseen_value(self, columns: Columns, place: int, row: int) -> Invalid:
+        name = self._model.model.features[place]
+        self._metrics.refused(name)
+        shown = {column.name for column in self._model.contract.known if not column.sensitive}
+        return Invalid(name, str(columns[name][row]) if name in shown else UNSEEN, SEEN)
+
+    def refused(self, columns: Columns, mode: Mode) -> dict[int, Invalid]:
+        """Rows of arrays of shape (rows,) that a guard refuses, in their order."""
+        if mode != "normal" or not self._refused:
+            return {}
+        outside = self._model.ranges.outside(self._model.matrix(columns))
+        found: dict[int, Invalid] = {}
+        for row, place in np.argwhere(outside).tolist():
+            if place in self._model.refused and row not in found:
+                found[row] = self._unseen_value(columns, place, row)
+        return found
 
     def _fallback(self, columns: Columns, bucket: int, reason: Reason) -> Prediction:
         value = self._model.model.baseline(columns).item()
@@ -82,6 +118,9 @@ class Answerer:
         warnings: list[str | None] = [None] * rows
         for row, place in np.argwhere(found.outside).tolist():
             flags[row].append(self._unseen[place])
+        for name, fired in ((COMBINATION, found.odd), (WIDE, found.wide)):
+            for row in np.flatnonzero(fired).tolist():
+                flags[row].append(name)
         intervals: list[Interval | None] = [None] * rows
         width = 0.0
         if found.lower is not None and found.upper is not None:

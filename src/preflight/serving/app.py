@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import MutableMapping
 from typing import Any
 
+from preflight.serving import logs
 from preflight.serving.door import echoed, require_once
 from preflight.serving.exchange import App, Exchange, Gone, Receive, Scope, Send
 from preflight.serving.problems import CLOSE, Refusal, body, internal
@@ -50,8 +52,11 @@ class Front:
             if "app" in scope:
                 scope["app"].middleware_stack = Front(scope["app"].middleware_stack, service)
             service.deadlines.loop = asyncio.get_running_loop()
-            with service.life.running():
-                await self._app(scope, receive, send)
+            with logs.written(service.said) as service.lines, service.life.running():
+                try:
+                    await self._app(scope, receive, send)
+                finally:
+                    service.end()
             return
         if kind != "http":
             await send({"type": "websocket.close"})
@@ -64,14 +69,15 @@ class Front:
         plain = b"%" not in scope.get("raw_path", b"")
         route = service.routes.get(path, NOWHERE) if plain else NOWHERE
         given = dict(scope["headers"])
-        headers = echoed(given, service.ids)
+        headers, start = echoed(given, service.ids), time.perf_counter()
         exchange = Exchange(
             receive, send, given, headers, service.deadlines, service.limits.body_seconds
         )
-        exchange.life = service.life
+        exchange.life, exchange.route = service.life, route.name
         await self._answer(route, scope, exchange)
-        client, status = exchange.caller.client, str(exchange.status)
-        service.metrics.request(route.name, route.version, client, status)
+        client, status = exchange.caller.client, exchange.status
+        service.metrics.request(route.name, route.version, client, str(status))
+        service.access(route.name, status, client, exchange.request_id, time.perf_counter() - start)
 
     def _marked(self, send: Send) -> Send:
         """Marks the connection of an answer of BentoML's that begins while the worker drains."""
@@ -103,7 +109,8 @@ class Front:
             exchange.status = 499  # as nginx counts a caller that left
         except Exception:
             # A caller without an answer would wait, and hold up the shutdown.
-            log.exception("no answer to a request of %s", route.name)
+            which = {"request_id": exchange.request_id}
+            log.exception("no answer to a request of %s", route.name, extra=which)
             await _refuse(exchange, internal())
 
 

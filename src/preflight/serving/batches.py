@@ -2,21 +2,26 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from preflight.params import Mode, Serving
-from preflight.serving.answers import Answerer
+from preflight.serving.answers import Answerer, Prediction
+from preflight.serving.compiled import Columns
 from preflight.serving.exchange import Exchange, too_large, too_slow
 from preflight.serving.metrics import Metrics
 from preflight.serving.problems import Refusal, details
+from preflight.serving.recorder import Asked, Unlogged
 from preflight.serving.requests import Decoder, Invalid, of_contract
 from preflight.serving.room import Room
 
+Remember = Callable[[Asked, Columns, Sequence[Prediction]], None]
 BODIES = 64_000_000  # bytes that a worker holds at once
 LINES = 500  # of a stream, answered at a time, so that others come in between
 encode = msgspec.json.Encoder().encode
@@ -30,10 +35,12 @@ class Batches:
         answerer: Answerer,
         decoder: Decoder,
         metrics: Metrics,
+        remember: Remember,
         limits: Serving,
         mode: Callable[[Exchange], Mode],
     ) -> None:
-        """`mode` says what holds when a part is answered, or raises Refusal."""
+        """`mode` says what holds when a part is answered, or raises Refusal; so does `remember`."""
+        self._remember = remember
         self._answerer, self._decoder, self._metrics = answerer, decoder, metrics
         self._limits, self._mode = limits, mode
         self._threads = ThreadPoolExecutor(limits.max_batches, "batch")
@@ -55,19 +62,28 @@ class Batches:
             content = await exchange.body(self._limits.max_body_bytes, keep)
             start = time.perf_counter()
             try:
-                found = await self._threaded(lambda: self._many(content, exchange))
-            except (Invalid, Refusal):
-                raise  # what breaks the contract is no failure of ours, and judges nobody
-            except Exception:
+                found = await self._threaded(lambda: self._many(content, exchange, start))
+            except Exception as error:
+                # What breaks the contract is no failure of ours, and judges nobody.
+                if isinstance(error, (Invalid, Refusal)) and not isinstance(error, Unlogged):
+                    raise
                 self._metrics.answered("batch", bucket, time.perf_counter() - start, failed=True)
                 raise
         self._metrics.answered("batch", bucket, time.perf_counter() - start)
         return found
 
-    def _many(self, content: bytes, exchange: Exchange) -> bytes:
+    def _many(self, content: bytes, exchange: Exchange, start: float) -> bytes:
         columns, mode = self._decoder.batch(content), self._mode(exchange)
-        bucket = exchange.caller.bucket
-        return encode({"predictions": self._answerer.many(columns, bucket, mode)})
+        for row, invalid in self._answerer.refused(columns, mode).items():
+            raise Invalid(f"instances[{row}].{invalid.field}", invalid.found, invalid.expected)
+        found = self._answered(columns, Asked(exchange, mode, start))
+        return encode({"predictions": found})
+
+    def _answered(self, columns: Columns, asked: Asked) -> list[Prediction]:
+        """Predictions for arrays of shape (rows,), recorded."""
+        found = self._answerer.many(columns, asked.exchange.caller.bucket, asked.mode)
+        self._remember(asked, columns, found)
+        return found
 
     async def _threaded(self, work: Callable[[], bytes]) -> bytes:
         """Run what takes long beside the others."""
@@ -106,15 +122,20 @@ class Batches:
 
     def _answer_lines(self, lines: list[bytes], before: int, exchange: Exchange) -> bytes:
         """Answers to those of the lines that are not empty."""
-        mode, bucket = self._mode(exchange), exchange.caller.bucket
+        occasion = Asked(exchange, self._mode(exchange), time.perf_counter())
         asked = {place: line for place, line in enumerate(lines, before + 1) if line.strip()}
         if not asked:
             return b""
         columns, refused = self._decoder.lines(list(asked.values()))
         found: list[Any] = []
         if columns is not None:
-            found += self._answerer.many(columns, bucket, mode)
+            kept = [row for row in range(len(asked)) if row not in refused]
+            unseen = self._answerer.refused(columns, occasion.mode)
+            refused |= {kept[row]: invalid for row, invalid in unseen.items()}
+            seen = np.delete(np.arange(len(kept)), list(unseen))
+            columns = {name: values[seen] for name, values in columns.items()}
+            found += self._answered(columns, occasion) if len(seen) else []
         places = list(asked)
-        for row, invalid in refused.items():
+        for row, invalid in sorted(refused.items(), key=itemgetter(0)):
             found.insert(row, details(of_contract(invalid)) | {"line": places[row]})
         return b"".join(encode(each) + b"\n" for each in found)

@@ -33,6 +33,7 @@ class Exchange:
         "given",
         "headers",
         "life",
+        "route",
         "seconds",
         "status",
     )
@@ -53,6 +54,12 @@ class Exchange:
         self.caller = Caller("-", ANYBODY, 0)
         self.status = 0
         self.life: Life | None = None  # what marks the connections of a worker that drains
+        self.route = "none"
+
+    @property
+    def request_id(self) -> str:
+        """The caller's request id, or the one made for it."""
+        return self.headers[0][1].decode()  # the first that `echoed` gives
 
     async def body(self, limit: int, keep: Callable[[int], object] = bool) -> bytes:
         """The whole body, of whose parts `keep` is told the sizes.

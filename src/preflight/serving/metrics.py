@@ -13,6 +13,8 @@ import psutil
 from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, multiprocess, values
 
+from preflight.log.schema import FIELDS
+
 ENTITY_BUCKETS = 32
 BUCKETS = tuple(f"{place:02d}" for place in range(ENTITY_BUCKETS))
 # Seconds. The limits on latency in params.yaml are edges: 0.1 and 0.2.
@@ -91,6 +93,25 @@ TABLE = (
         "Processor time of each worker (`pid`) since it started",
     ),
     Row("preflight_worker_started_seconds", "gauge", "When each worker (`pid`) became ready"),
+    Row("preflight_outcomes", "counter", "Outcomes that were received and kept"),
+    Row(
+        "preflight_refused",
+        "counter",
+        "Requests refused by `guards.refuse`: a feature's value was not seen in training",
+        ("feature",),
+    ),
+    Row(
+        "preflight_log_failures",
+        "counter",
+        "Records of a stream that could not be written, and beats of it that failed",
+        ("stream",),
+    ),
+    Row(
+        "preflight_unlogged",
+        "counter",
+        "Predictions that were given though they could not be recorded (`log.on_failure: serve`)",
+    ),
+    Row("preflight_messages", "counter", "Messages of the service's own log", ("level",)),
     Row(
         "preflight_unread_files",
         "counter",
@@ -125,6 +146,13 @@ class Metrics:
             made[name] for name in ("build_info", "worker_memory_bytes", "worker_started_seconds")
         )
         self._processor = made["worker_processor_seconds"]
+        self._outcomes, self._refused = made["outcomes"], made["refused"]
+        self._log_failures, self._unlogged = made["log_failures"], made["unlogged"]
+        self._messages = made["messages"]
+        for level in ("error", "warning"):
+            self._messages.labels(level)
+        for stream in FIELDS:
+            self._log_failures.labels(stream)
         self._process = psutil.Process()
         self._edges = tuple(bins)
         names = [*(f"{edge:g}" for edge in bins), "+Inf"]
@@ -209,6 +237,26 @@ class Metrics:
     def unread(self, file: str) -> None:
         """Count a version of a file that could not be read."""
         self._unread.labels(file).inc()
+
+    def outcomes(self, count: int) -> None:
+        """Count outcomes that were kept."""
+        self._outcomes.inc(count)
+
+    def refused(self, feature: str) -> None:
+        """Count a request with a value of a feature that a guard refuses."""
+        self._refused.labels(feature).inc()
+
+    def log_failure(self, stream: str) -> None:
+        """Count a failure to write a stream of the log."""
+        self._log_failures.labels(stream).inc()
+
+    def unlogged(self, count: int) -> None:
+        """Count predictions that were given unrecorded."""
+        self._unlogged.inc(count)
+
+    def message(self, level: str) -> None:
+        """Count a message of the service's own log."""
+        self._messages.labels(level).inc()
 
     def ready(self, **build: str) -> None:
         """Show what is running, and since when; forget gauges of workers that are gone."""

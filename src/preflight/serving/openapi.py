@@ -3,45 +3,36 @@
 import json
 from typing import Any
 
-from preflight.contract import Column, Contract
+from preflight.contract import Contract
 from preflight.params import Serving
-from preflight.serving.compiled import TIME
+from preflight.serving import schemas
 from preflight.serving.door import SHOWN
 from preflight.serving.keys import Scope
-from preflight.serving.requests import expectation
+from preflight.serving.schemas import TEXT
 
-TYPES = {"integer": "integer", "number": "number", "text": "string", "time": "string"}
-TEXT = {"type": "string"}
 REFUSALS = {
     "401": "No key, or one that is not known",
     "403": "A key without the scope",
+    "404": "No record of it in this replica's log",
     "405": "Another method",
     "408": "The request did not come in time",
+    "409": "Another model's answer",
     "413": "Too large",
     "415": "A coded body",
     "422": "Breaks the contract",
     "429": "More requests than the key may make",
     "500": "An error of the service",
-    "503": "Switched off, or no answer in time",
+    "503": "Switched off, no answer in time, or no log to write it to",
 }
 OPEN = ("405", "500")
+ASKING = tuple(status for status in REFUSALS if status not in ("404", "409"))
 ADMIN = ("401", "403", "405", "422", "429", "500")
-ID = "019a7c41-5e10-7b3c-9d52-2f4c8e1a6b70"
 
 
 def document(contract: Contract, limits: Serving) -> dict[str, Any]:
     """OpenAPI 3.1 of all routes that the service answers itself."""
     trip = {column.name: column.example for column in contract.known}
-    answer = _example(contract)
-    problem = {
-        "type": "about:blank",
-        "title": "Unprocessable Content",
-        "status": 422,
-        "detail": "body: found nothing; expected a JSON document in UTF-8",
-        "field": "body",
-        "found": "nothing",
-        "expected": "a JSON document in UTF-8",
-    }
+    answer = schemas.example(contract)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -75,6 +66,28 @@ def document(contract: Contract, limits: Serving) -> dict[str, Any]:
                     _lines("A prediction or a problem a line", answer, answer),
                 )
             },
+            "/v1/outcomes": {
+                "post": _operation(
+                    "outcomes",
+                    "Tell what really happened, of one prediction or of many: "
+                    '{"outcomes": [...]}; may be sent again',
+                    _json("Accepted", {"accepted": 1}),
+                    ASKING,
+                    "outcomes",
+                    "202",
+                )
+                | {"requestBody": _outcomes()}
+            },
+            "/explain": {
+                "post": _operation(
+                    "explain",
+                    "Why a prediction of this replica's log says what it says, for operators",
+                    _json("Explanation", None),
+                    (*ADMIN, "404", "408", "409", "413"),
+                    "admin",
+                )
+                | {"requestBody": _required(_json("Asked", {"prediction_id": schemas.ID}))}
+            },
             "/version": {
                 "get": _operation(
                     "version",
@@ -102,131 +115,8 @@ def document(contract: Contract, limits: Serving) -> dict[str, Any]:
                     "description": "A key of `preflight keys add`",
                 }
             },
-            "schemas": {
-                "Instance": {
-                    "type": "object",
-                    "additionalProperties": False,
-                    "required": [column.name for column in contract.known],
-                    "properties": {column.name: _property(column) for column in contract.known},
-                },
-                "Instances": {
-                    "type": "object",
-                    "additionalProperties": False,
-                    "required": ["instances"],
-                    "properties": {
-                        "instances": {
-                            "type": "array",
-                            "minItems": 1,
-                            "maxItems": limits.max_batch,
-                            "items": _ref("Instance"),
-                        }
-                    },
-                },
-                "Prediction": _prediction(contract),
-                "Predictions": {
-                    "type": "object",
-                    "required": ["predictions"],
-                    "properties": {"predictions": {"type": "array", "items": _ref("Prediction")}},
-                },
-                "Version": _version(),
-                "Problem": _problem() | {"examples": [problem]},
-            },
+            "schemas": schemas.components(contract, limits),
         },
-    }
-
-
-def _property(column: Column) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "type": TYPES[column.kind],
-        "description": f"{column.description}; {expectation(column)}",
-    }
-    if column.kind == "time":
-        found["pattern"] = TIME.pattern.replace(r"\Z", "$")
-    elif column.allowed is not None:
-        found["enum"] = list(column.allowed)
-    elif column.minimum is not None:
-        found |= {"minimum": column.minimum, "maximum": column.maximum}
-    if column.example is not None:
-        found["examples"] = [column.example]
-    return found
-
-
-def _prediction(contract: Contract) -> dict[str, Any]:
-    target = contract.target
-    number = {"type": "number", "minimum": target.minimum, "maximum": target.maximum}
-    return {
-        "type": "object",
-        "required": [
-            "prediction_id",
-            "model_version",
-            "value",
-            "unit",
-            "interval",
-            "flags",
-            "warning",
-        ],
-        "properties": {
-            "prediction_id": {
-                "type": "string",
-                "format": "uuid",
-                "description": "Version 7: ids sort by time",
-            },
-            "model_version": TEXT,
-            "value": {**number, "description": target.description},
-            "unit": {"const": target.unit},
-            "interval": {
-                "type": ["object", "null"],
-                "required": ["lower", "upper", "coverage"],
-                "properties": {
-                    "lower": number,
-                    "upper": number,
-                    "coverage": {"type": "number", "description": "Nominal"},
-                },
-            },
-            "flags": {
-                "type": "array",
-                "items": {"type": "string"},
-                "description": "NAME.unseen for a feature whose value training did not see; "
-                "fallback.mode or fallback.output where a simpler model answered",
-            },
-            "warning": {
-                "type": ["string", "null"],
-                "description": "Why a simpler model answered, for the reader of the answer",
-            },
-        },
-    }
-
-
-def _example(contract: Contract) -> dict[str, Any]:
-    low, high = contract.target_bins[0], contract.target_bins[-1]
-    value = contract.target_bins[len(contract.target_bins) // 2]
-    return {
-        "prediction_id": ID,
-        "model_version": "1",
-        "value": value,
-        "unit": contract.target.unit,
-        "interval": {"lower": low, "upper": high, "coverage": 0.9},
-        "flags": [],
-        "warning": None,
-    }
-
-
-def _version() -> dict[str, Any]:
-    known = ("model_version", "commit", "bento", "model_hash", "contract", "mode", "reason")
-    return {
-        "type": "object",
-        "required": list(known),
-        "properties": {name: {"type": ["string", "null"]} for name in known},
-    }
-
-
-def _problem() -> dict[str, Any]:
-    known = dict.fromkeys(("type", "title", "detail", "field", "found", "expected"), TEXT)
-    return {
-        "type": "object",
-        "description": "Problem details, RFC 9457",
-        "required": ["status", *known],
-        "properties": {**known, "status": {"type": "integer"}},
     }
 
 
@@ -239,7 +129,7 @@ def _asking(
         "X-Request-Id": ("Repeated in the answer; one is made without it", SHOWN, False),
         "traceparent": ("W3C trace context, repeated in the answer", "", False),
     }
-    found = _operation(name, summary, answer, tuple(REFUSALS), "predict")
+    found = _operation(name, summary, answer, ASKING, "predict")
     return found | {
         "parameters": [
             {
@@ -250,8 +140,18 @@ def _asking(
             }
             for header, (what, form, strict) in headers.items()
         ],
-        "requestBody": {"required": True, "content": body},
+        "requestBody": _required(body),
     }
+
+
+def _required(body: dict[str, Any]) -> dict[str, Any]:
+    return {"required": True, "content": body}
+
+
+def _outcomes() -> dict[str, Any]:
+    either = {"oneOf": [schemas.ref("Outcome"), schemas.ref("Outcomes")]}
+    one = {"prediction_id": schemas.ID, "value": 12.5}
+    return _required({"application/json": {"schema": either, "example": one}})
 
 
 def _operation(
@@ -260,16 +160,18 @@ def _operation(
     answer: dict[str, Any],
     refusals: tuple[str, ...],
     scope: Scope | None,
+    status: str = "200",
 ) -> dict[str, Any]:
-    problem = {"application/problem+json": {"schema": _ref("Problem")}}
+    problem = {"application/problem+json": {"schema": schemas.ref("Problem")}}
     return {
         "operationId": name,
         "summary": summary,
         "security": [{"key": [scope]}] if scope else [],
         "responses": {
-            "200": {"description": "Answered", "headers": _headers(), "content": answer},
+            status: {"description": "Answered", "headers": _headers(), "content": answer},
             **{
-                status: {"description": REFUSALS[status], "content": problem} for status in refusals
+                each: {"description": REFUSALS[each], "content": problem}
+                for each in sorted(refusals)
             },
         },
     }
@@ -280,7 +182,7 @@ def _headers() -> dict[str, Any]:
 
 
 def _json(schema: str, example: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {"schema": _ref(schema)}
+    found: dict[str, Any] = {"schema": schemas.ref(schema)}
     if example is not None:
         found["example"] = example
     return {"application/json": found}
@@ -290,7 +192,3 @@ def _lines(description: str, *examples: Any) -> dict[str, Any]:
     text = "".join(json.dumps(each) + "\n" for each in examples)
     schema = {"type": "string", "description": description}
     return {"application/x-ndjson": {"schema": schema, "example": text}}
-
-
-def _ref(name: str) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{name}"}

@@ -176,7 +176,8 @@ def _check(column: Column) -> Callable[[Any], Any]:
             and (allowed is None or plain in allowed)
         )
         if not inside:
-            raise Invalid(name, shown(value), expected)
+            found = "a value that is not shown" if column.sensitive else shown(value)
+            raise Invalid(name, found, expected)
         return plain
 
     return check

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,17 +18,21 @@ from preflight.files import read_json
 from preflight.layout import PACKAGED
 from preflight.params import Mode, Switches
 from preflight.predictor import Predictor
-from preflight.serving import keys, openapi, switches, wire
-from preflight.serving.answers import Answerer
+from preflight.serving import hashing, keys, logs, openapi, switches, wire
+from preflight.serving.answers import Answerer, Prediction
 from preflight.serving.batches import Batches
+from preflight.serving.compiled import Columns
 from preflight.serving.deadlines import Deadlines
 from preflight.serving.door import Door
 from preflight.serving.exchange import Exchange, deprecation
+from preflight.serving.explanations import Explanations
 from preflight.serving.ids import Ids
 from preflight.serving.life import Life
 from preflight.serving.metrics import Metrics
+from preflight.serving.outcomes import Outcomes
 from preflight.serving.problems import Refusal
-from preflight.serving.requests import Decoder
+from preflight.serving.recorder import Asked, Explanation, Recorder
+from preflight.serving.requests import Decoder, Invalid
 from preflight.serving.watched import Watched
 
 Handler = Callable[[Exchange], Awaitable[None]]
@@ -58,6 +62,8 @@ class ModelService:
         self.life = Life(self.beat)
         self.deadlines = Deadlines()
         self.ids = Ids()
+        self.access = logs.Access()
+        self.lines: logs.Lines | None = None
         self._loaded = False
 
     @property
@@ -67,8 +73,8 @@ class ModelService:
 
     def load(self) -> None:
         """Check the switches, load and verify the model, answer once to warm up. Raises Problem."""
-        log.setLevel(logging.INFO)  # BentoML shows warnings alone
-        limits = self.limits = params.load().serving
+        declared = params.load()
+        limits = self.limits = declared.serving
         self._build = read_json(BUILD) if BUILD.exists() else UNREGISTERED
         if BUILD.exists():
             switches.require_production(os.environ, [*sys.argv, *switches.arbiter()])
@@ -80,14 +86,29 @@ class ModelService:
         self._model = Predictor(PACKAGED)
         contract = self._model.contract
         self.metrics = Metrics(contract.target_bins)
+        self.recorder = Recorder(declared.log, contract, hashing.read(), self.metrics)
+        self.recorder.behind_proxy = self.switches.behind_proxy
+        self.recorder.identify(**self._identity())
+        self._explains = declared.log.explain
         self.answerer = Answerer(self._model, str(self._build["model_version"]), self.metrics)
         self.decoder = Decoder(contract, limits.max_batch)
-        batches = Batches(self.answerer, self.decoder, self.metrics, limits, self._still)
+        batches = Batches(
+            self.answerer,
+            self.decoder,
+            self.metrics,
+            self._remember,
+            limits,
+            self._still,
+        )
+        outcomes = Outcomes(self.recorder, Ids(), limits)
+        explanations = Explanations(self._model, limits.max_line_bytes)
         self._document = encode(openapi.document(contract, limits))
         self.routes = {
             "/v1/predict": Route("predict", "POST", self._one, "v1", "predict"),
             "/v1/predict/batch": Route("batch", "POST", batches.batch, "v1", "predict"),
             "/v1/predict/lines": Route("lines", "POST", batches.lines, "v1", "predict"),
+            "/v1/outcomes": Route("outcomes", "POST", outcomes, "v1", "outcomes"),
+            "/explain": Route("explain", "POST", explanations, scope="admin"),
             "/version": Route("version", "GET", self._version, scope="admin"),
             "/openapi.json": Route("openapi", "GET", self._openapi),
             "/docs.json": Route("openapi", "GET", self._openapi),  # where BentoML's page looks
@@ -101,6 +122,8 @@ class ModelService:
         gc.freeze()
         self._parent = os.getppid()
         self._loaded = True
+        build = self._build
+        log.info("ready: version %s of commit %s", build["model_version"], build["commit"])
 
     def _keys(self) -> Watched[keys.Keys] | None:
         if self.switches.auth == "off":
@@ -158,8 +181,21 @@ class ModelService:
                 self.metrics.unread(name)
             elif changed:
                 log.info("%s read again", name)
+        self.recorder.beat()
+        if self.lines:
+            self.lines.flush()
         self.metrics.mode(self.switches.mode)
         self.metrics.beat()
+
+    def end(self) -> None:
+        """End the log's segments."""
+        if self._loaded:
+            self.recorder.close()
+
+    def said(self, level: str) -> None:
+        """Count a message of the service's own log."""
+        if self._loaded:
+            self.metrics.message(level)
 
     async def _one(self, exchange: Exchange) -> None:
         content = await exchange.body(self.limits.max_line_bytes)
@@ -167,12 +203,28 @@ class ModelService:
         columns = self.decoder.one(content)
         mode = self._mode()
         try:
-            found = encode(self.answerer.one(columns, bucket, mode))
+            answer = self.answerer.one(columns, bucket, mode)
+            self._remember(Asked(exchange, mode, start), columns, [answer])
+            found = encode(answer)
+        except Invalid:
+            raise  # of a guard: what is refused judges nobody
         except Exception:
             self.metrics.answered("predict", bucket, time.perf_counter() - start, failed=True)
             raise
         self.metrics.answered("predict", bucket, time.perf_counter() - start)
         await exchange.answer(found)
+
+    def _remember(self, asked: Asked, columns: Columns, found: Sequence[Prediction]) -> None:
+        """Record answers; what each came from beside it, where `log.explain` asks for it."""
+        explanations: list[Explanation] = [None] * len(found)
+        if self._explains:
+            parts = self._model.model.contributions(self._model.matrix(columns)).tolist()
+            names = (*self._model.model.features, "base")
+            explanations = [
+                None if each.warning else dict(zip(names, part, strict=True))
+                for part, each in zip(parts, found, strict=True)
+            ]
+        self.recorder.predictions(asked, columns, found, explanations)
 
     async def _version(self, exchange: Exchange) -> None:
         now = self.switches
@@ -194,7 +246,8 @@ class ModelService:
             return
         if route.version == "v1":  # of which serving.deprecated speaks
             exchange.headers += self._deprecated
-        self._mode()
+        if route.scope == "predict":
+            self._mode()
         coding = exchange.given.get(b"content-encoding", b"identity")
         if coding.lower() != b"identity":
             raise Refusal(415, "content-encoding", "a coded body", "identity")

@@ -18,7 +18,7 @@ from preflight.files import replacing
 from preflight.params import Serving, Switches
 
 FILE = "PREFLIGHT_SWITCHES"
-KNOWN = {FILE, "PREFLIGHT_KEYS"}
+KNOWN = {FILE, "PREFLIGHT_KEYS", "PREFLIGHT_LOG", "PREFLIGHT_HASH_KEY"}
 LINK = re.compile(r"_(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_\d+_\w+)$")  # Kubernetes' own
 DEBUG = {  # with what leaves each off; Python takes any text as on
     "BENTOML_DEBUG": {"", "0", "false"},

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from preflight import metrics, reference, table
 from preflight.files import replacing, write_json
+from preflight.guards import flagged
 from preflight.layout import METRICS, PACKAGED, PLOTS, REFERENCE, SPLIT
 from preflight.metrics import Scored
 from preflight.params import Params
-from preflight.predictor import Predictor, require_finite
+from preflight.predictor import Answers, Predictor, require_finite
 from preflight.stages import log
 
 BINS = 20
@@ -41,6 +42,7 @@ def evaluate(params: Params) -> None:
         {
             "test": test,
             "months": _by(rows, months, 1),
+            "guards": _flagged(answers, months),
             "slices": {
                 name: _by(rows, label, params.evaluate.min_slice_rows)
                 for name, label in labels.items()
@@ -60,6 +62,16 @@ def _by(rows: Scored, labels: NDArray[Any], least: int) -> dict[str, metrics.Met
         label: metrics.summary(rows.where(mask))
         for label, mask in parts.items()
         if mask.sum() >= least
+    }
+
+
+def _flagged(answers: Answers, months: NDArray[Any]) -> dict[str, dict[str, float]]:
+    """Share of honest rows that each guard flags, by month and overall."""
+    parts = {month: months == month for month in np.unique(months).tolist()}
+    parts["test"] = np.ones(len(months), dtype=bool)
+    return {
+        name: flagged(answers.outside[mask], answers.odd[mask], answers.wide[mask])
+        for name, mask in parts.items()
     }
 
 

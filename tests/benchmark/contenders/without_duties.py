@@ -1,4 +1,4 @@
-"""The service without its duties: no key, no check of the contract, no id, no metric.
+"""The service without its duties: no key, no check of the contract, no id, no metric, no log.
 
 The same: all other code of the hot path, model, environment, server and the answer's form.
 """
@@ -34,6 +34,7 @@ class WithoutDuties:
             row = msgspec.json.decode(body)
             return {name: np.array([row[name]], dtype=kind) for name, kind in types.items()}
 
+        service._remember = nothing
         service.admit = lambda _, __, exchange: setattr(exchange, "caller", NOBODY)
         service.decoder.one = one
         quiet: Any = SimpleNamespace(
