@@ -5,6 +5,7 @@ its marks. Real months are read where TLC_DIR names a folder of them.
 """
 
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -171,6 +172,7 @@ def table(lines: list[Line]) -> str:
 @click.option("--write", is_flag=True, help="Put each part's table into docs/log.md.")
 def main(parts: tuple[str, ...], write: bool) -> None:
     """Measure what the service remembers."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the services end with it
     met = True
     for name in parts or PARTS:
         begun = time.monotonic()

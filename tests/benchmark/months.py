@@ -15,7 +15,6 @@ import polars as pl
 from benchmark.servers import ROOT
 from benchmark.tables import Line
 from preflight import bento, params
-from preflight.errors import NoData
 from preflight.layout import LOG
 from preflight.log.compaction import compact
 from preflight.log.view import connect, find
@@ -28,12 +27,9 @@ Answers = dict[str, tuple[dict[str, Any], float]]
 
 
 def real_month(place: Path, month: str) -> pl.DataFrame:
-    """A month of TLC_DIR, rows that keep the contract as a request; raises NoData without one."""
-    folder = os.environ.get("TLC_DIR")
-    if not folder:
-        raise NoData("TLC_DIR", "not set", "a folder of real months", "Set it, or leave this out.")
+    """A month of TLC_DIR, rows that keep the contract as a request."""
     raw = params.read(ROOT / "params.yaml")
-    raw["data"] = raw["data"] | {"source": str(Path(folder).resolve())}
+    raw["data"] = raw["data"] | {"source": str(Path(os.environ["TLC_DIR"]).resolve())}
     here = Path.cwd()
     os.chdir(place)
     try:
@@ -76,7 +72,7 @@ def _same(row: dict[str, Any], value: float, text: str, logged: float) -> bool:
 
 
 def looked_up(folder: Path, answers: Answers) -> float:
-    """Median seconds to find the record of an id; raises NoData where one is missing."""
+    """Median seconds to find the record of an id."""
     chosen = random.Random(3).sample(sorted(answers), LOOKED)  # noqa: S311 (no secret)
     took = []
     for number in chosen:
@@ -88,6 +84,9 @@ def looked_up(folder: Path, answers: Answers) -> float:
 
 def month(place: Path) -> Iterator[Line]:
     """A real month replayed through the service, every answer found again."""
+    if "TLC_DIR" not in os.environ:
+        yield Line(f"real month {MONTH}", "all", "no data: TLC_DIR is not set", False)
+        return
     frame = real_month(place, MONTH).select([column.name for column in CONTRACT.known])
     rows = [
         row | {"pickup_at": row["pickup_at"].isoformat()} for row in frame.iter_rows(named=True)

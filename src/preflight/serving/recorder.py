@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -101,6 +102,14 @@ class Recorder:
     def identify(self, **identity: str | None) -> None:
         """What is the same in every prediction's record: which model answers."""
         self._rest = b"," + encode({name: identity[name] for name in SAME})[1:] + b"\n"
+
+    def prediction(
+        self, asked: Asked, columns: Columns, found: Prediction, explanation: Explanation
+    ) -> None:
+        """Record one answer, in half the time of `predictions`; raises Unlogged like it."""
+        row = {name: values.item() for name, values in columns.items()}
+        line = encode(self._entry(asked, self._origin(asked), row, found, explanation))
+        self._append("predictions", line[:-1] + self._rest, 1)
 
     def predictions(
         self,
@@ -221,7 +230,14 @@ def told(header: bytes | None) -> str | None:
 
 def now() -> str:
     """The present time in UTC, as records have it."""
-    return datetime.now(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+    second, rest = divmod(time.time_ns() // 1_000, 1_000_000)
+    return f"{_to_second(second)}.{rest:06}Z"
+
+
+@lru_cache(2)
+def _to_second(second: int) -> str:
+    """Most records are of the same second as those before: the rest of a time costs more."""
+    return datetime.fromtimestamp(second, UTC).isoformat()[:19]
 
 
 def _unlogged() -> Unlogged:
