@@ -58,11 +58,13 @@ def test_messages_are_counted_by_level_and_records_of_requests_are_not(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     counted: list[str] = []
+    access = logs.Access()
     with logs.written(counted.append):
         log.error("a")
         log.error("b")
         log.warning("c")
-        logs.Access()("predict", 200, "tests", "order-7", 0.001)
+        access("predict", 200, "tests", "order-7", 0.001)
+        access.flush()
     assert counted == ["error", "error", "warning"]
     assert len(told(capfd.readouterr().out)) == 4
 
@@ -107,10 +109,11 @@ def test_what_caused_an_exception_is_told_too_unless_it_was_hidden() -> None:
 
 
 def test_records_of_requests_wait_for_the_next_beat(capfd: pytest.CaptureFixture[str]) -> None:
-    with logs.written(bool) as lines:
-        logs.Access()("predict", 200, "tests", "order-7", 0.0012)
+    access = logs.Access()
+    with logs.written(bool):
+        access("predict", 200, "tests", "order-7", 0.0012)
         assert not capfd.readouterr().out
-        lines.flush()
+        access.flush()
         (found,) = told(capfd.readouterr().out)
     del found["at"]
     assert found == {
@@ -129,9 +132,22 @@ def test_records_of_requests_wait_for_the_next_beat(capfd: pytest.CaptureFixture
 def test_many_records_of_requests_do_not_wait(capfd: pytest.CaptureFixture[str]) -> None:
     access = logs.Access()
     with logs.written(bool):
-        for number in range(logs.MOST // 100):
+        for number in range(logs.AT_ONCE + 1):
             access("predict", 200, "tests", f"order-{number}", 0.001)
-        assert len(told(capfd.readouterr().out)) > 100
+        assert len(told(capfd.readouterr().out)) == logs.AT_ONCE
+
+
+def test_records_of_requests_have_a_level_that_switches_them_off(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    access = logs.Access()
+    monkeypatch.setattr(logging.getLogger(logs.ACCESS), "level", logging.WARNING)
+    logging.getLogger(logs.ACCESS).manager._clear_cache()  # type: ignore[attr-defined]
+    with logs.written(bool):
+        access("predict", 200, "tests", "order-7", 0.001)
+        access.flush()
+    logging.getLogger(logs.ACCESS).manager._clear_cache()  # type: ignore[attr-defined]
+    assert not capfd.readouterr().out
 
 
 def test_afterwards_all_is_as_it_was() -> None:
@@ -144,8 +160,10 @@ def test_afterwards_all_is_as_it_was() -> None:
 
 
 def test_what_waits_is_written_at_the_end(capfd: pytest.CaptureFixture[str]) -> None:
-    with logs.written(bool):
-        logs.Access()("predict", 200, "tests", "order-7", 0.001)
+    service = ModelService()
+    with logs.written(service.said):
+        service.access("predict", 200, "tests", "order-7", 0.001)
+        service.end()
     assert len(told(capfd.readouterr().out)) == 1
 
 
@@ -164,9 +182,8 @@ def test_a_log_that_nobody_reads_any_more_stops_nothing() -> None:
     os.close(read)
     lines = logs.Lines(bool, write)
     for name in ("preflight", logs.ACCESS):
-        words = {"name": name, "levelno": 20, "levelname": "INFO", "msg": "", "request": {}}
+        words = {"name": name, "levelno": 20, "levelname": "INFO", "msg": "", "requests": [{}]}
         lines.handle(logging.makeLogRecord(words))
-    lines.flush()
     os.close(write)
 
 
@@ -175,6 +192,7 @@ def heard(asked: Loaded, capfd: pytest.CaptureFixture[str], *requests: Any) -> l
     with logs.written(asked[0].said):
         for method, path, key, more in requests:
             ask(asked[0], method, path, key, **more)
+        asked[0].access.flush()
     return told(capfd.readouterr().out)
 
 

@@ -52,7 +52,7 @@ class Front:
             if "app" in scope:
                 scope["app"].middleware_stack = Front(scope["app"].middleware_stack, service)
             service.deadlines.loop = asyncio.get_running_loop()
-            with logs.written(service.said) as service.lines, service.life.running():
+            with logs.written(service.said), service.life.running():
                 try:
                     await self._app(scope, receive, send)
                 finally:

@@ -4,7 +4,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
@@ -14,6 +14,7 @@ import msgspec
 
 from preflight.errors import Problem
 from preflight.log.segments import write_whole
+from preflight.serving.clock import now
 
 ACCESS = "preflight.access"
 OTHERS = ("bentoml", "uvicorn", "uvicorn.error", "circus")  # whose handlers would write text
@@ -38,45 +39,42 @@ LEVELS = {
     "info": "What is read later: starts, ends, changes, and one record a request",
     "debug": "Nothing in production",
 }
-MOST = 100_000  # bytes of records of requests that wait for the next beat
+AT_ONCE = 100  # records of requests
 encode = msgspec.json.Encoder().encode
 
 
-class Lines(logging.Handler):
-    """Writes each record as one JSON line; those of requests wait for `flush` or a fuller line.
+class Request(msgspec.Struct, gc=False, tag_field="stream", tag="access"):
+    """The record of a request, in the fields of FIELDS."""
 
-    What a request was is lost when the process is killed within the second; predictions are not.
-    """
+    at: str
+    request_id: str
+    route: str
+    status: int
+    client: str
+    latency_ms: float
+    level: str = "info"
+    logger: str = ACCESS
+
+
+class Lines(logging.Handler):
+    """Writes each record as one JSON line, or a line for each request that it brings."""
 
     def __init__(self, count: Callable[[str], object], file: int = 1) -> None:
         """`count` is told the level of each message that is no request's record."""
         super().__init__()
         self._count, self._file = count, file
-        self._waiting: list[bytes] = []
-        self._size = 0
         self._writing = Lock()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write or keep a record; a failure to write is nobody's to hear."""
+        """Write a record; a failure to write is nobody's to hear."""
         try:
-            line = encode(plain(record)) + b"\n"
             if record.name == ACCESS:
-                self._waiting.append(line)
-                self._size += len(line)
-                if self._size > MOST:
-                    self.flush()
+                self._write(b"".join(encode(each) + b"\n" for each in record.__dict__["requests"]))
                 return
             self._count(record.levelname.lower())
-            self._write(line)
+            self._write(encode(plain(record)) + b"\n")
         except Exception:
             self.handleError(record)
-
-    def flush(self) -> None:
-        """Write what waits."""
-        waiting, self._waiting, self._size = self._waiting, [], 0
-        if waiting:
-            with suppress(OSError):  # a service whose log is gone still answers, and beats
-                self._write(b"".join(waiting))
 
     def _write(self, lines: bytes) -> None:
         with self._writing:
@@ -90,15 +88,12 @@ def plain(record: logging.LogRecord) -> dict[str, Any]:
     """A record as plain data, in the fields of FIELDS."""
     at = datetime.fromtimestamp(record.created, UTC).replace(tzinfo=None)
     found: dict[str, Any] = {
-        "stream": "access" if record.name == ACCESS else "log",
-        "at": f"{at.isoformat()}Z",
+        "stream": "log",
+        "at": f"{at.isoformat(timespec='microseconds')}Z",
         "level": record.levelname.lower(),
         "logger": record.name,
+        "message": record.getMessage(),
     }
-    if record.name == ACCESS:
-        request: dict[str, Any] = record.__dict__["request"]
-        return found | request
-    found["message"] = record.getMessage()
     if "request_id" in record.__dict__:
         found["request_id"] = record.__dict__["request_id"]
     if record.exc_info and record.exc_info[1]:
@@ -138,7 +133,6 @@ def written(count: Callable[[str], object]) -> Iterator[Lines]:
     try:
         yield handler
     finally:
-        handler.flush()
         root.handlers[:], sys.excepthook = before, hook
         root.setLevel(level)
 
@@ -148,23 +142,28 @@ def _last(kind: type[BaseException], error: BaseException, _: Any) -> None:
 
 
 class Access:
-    """Writes a record of each request."""
+    """Keeps a record of each request, and hands some at once to the logging module.
+
+    One by one they would cost as much as the predictions' records. Those that wait, for a second
+    at most, are lost when the process is killed; predictions are not.
+    """
 
     def __init__(self) -> None:
         self._log = logging.getLogger(ACCESS)
+        self._waiting: list[Request] = []
 
     def __call__(
         self, route: str, status: int, client: str, request_id: str, seconds: float
     ) -> None:
         """One request that was answered."""
-        if self._log.isEnabledFor(logging.INFO):
-            words = {
-                "request_id": request_id,
-                "route": route,
-                "status": status,
-                "client": client,
-                "latency_ms": round(1e3 * seconds, 3),
-            }
-            # A third of what `info` costs, which looks for the calling line.
-            made = {"name": ACCESS, "levelno": 20, "levelname": "INFO", "request": words}
-            self._log.handle(logging.makeLogRecord(made))
+        latency = round(1e3 * seconds, 3)
+        self._waiting.append(Request(now(), request_id, route, status, client, latency))
+        if len(self._waiting) >= AT_ONCE:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand over what waits."""
+        waiting, self._waiting = self._waiting, []
+        if waiting and self._log.isEnabledFor(logging.INFO):
+            made = {"name": ACCESS, "levelno": logging.INFO, "levelname": "INFO"}
+            self._log.handle(logging.makeLogRecord(made | {"requests": waiting}))

@@ -8,10 +8,11 @@ from typing import Annotated, Any
 import msgspec
 
 from preflight.params import Serving
+from preflight.serving.clock import now
 from preflight.serving.exchange import Exchange
 from preflight.serving.ids import Ids
 from preflight.serving.problems import Refusal
-from preflight.serving.recorder import OutcomeEntry, Recorder, now
+from preflight.serving.recorder import OutcomeEntry, Recorder
 from preflight.serving.room import Room
 
 ID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z"

@@ -4,8 +4,6 @@ import logging
 import re
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -14,6 +12,7 @@ from preflight.contract import Contract
 from preflight.log.schema import FIELDS, PREDICTIONS, Stream
 from preflight.params import Log, Mode
 from preflight.serving.answers import Prediction
+from preflight.serving.clock import now
 from preflight.serving.compiled import Columns
 from preflight.serving.exchange import Exchange
 from preflight.serving.hashing import Hasher
@@ -226,18 +225,6 @@ class Recorder:
 def told(header: bytes | None) -> str | None:
     """A header's text; None where it is absent or no plain word."""
     return header.decode() if header is not None and TOLD.fullmatch(header) else None
-
-
-def now() -> str:
-    """The present time in UTC, as records have it."""
-    second, rest = divmod(time.time_ns() // 1_000, 1_000_000)
-    return f"{_to_second(second)}.{rest:06}Z"
-
-
-@lru_cache(2)
-def _to_second(second: int) -> str:
-    """Most records are of the same second as those before: the rest of a time costs more."""
-    return datetime.fromtimestamp(second, UTC).isoformat()[:19]
 
 
 def _unlogged() -> Unlogged:

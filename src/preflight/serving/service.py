@@ -63,7 +63,6 @@ class ModelService:
         self.deadlines = Deadlines()
         self.ids = Ids()
         self.access = logs.Access()
-        self.lines: logs.Lines | None = None
         self._loaded = False
 
     @property
@@ -182,13 +181,13 @@ class ModelService:
             elif changed:
                 log.info("%s read again", name)
         self.recorder.beat()
-        if self.lines:
-            self.lines.flush()
+        self.access.flush()
         self.metrics.mode(self.switches.mode)
         self.metrics.beat()
 
     def end(self) -> None:
-        """End the log's segments."""
+        """Write what waits, and end the log's segments."""
+        self.access.flush()
         if self._loaded:
             self.recorder.close()
 
