@@ -156,6 +156,7 @@ def planted(asked: Loaded, state: Path, capfd: pytest.CaptureFixture[str]) -> se
     }
     with logs.written(asked[0].said):
         heard = told_of(asked)
+        asked[0].access.flush()
     output = capfd.readouterr()
     streams = [("stdout", output.out.encode()), ("stderr", output.err.encode())]
     assert len(records(state)) == 4

@@ -194,12 +194,12 @@ def test_latency_is_in_milliseconds_from_the_requests_last_byte(
     asked: Loaded, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recorder = asked[0].recorder
-    early = recorder.prediction
+    early = recorder.predictions
 
     def later(asked: Asked, *more: Any) -> None:
         early(asked._replace(start=asked.start - 0.25), *more)
 
-    monkeypatch.setattr(recorder, "prediction", later)
+    monkeypatch.setattr(recorder, "predictions", later)
     start = time.perf_counter()
     (found,) = made(state, lambda: one(asked))
     assert 250 < found["latency_ms"] < 250 + 1e3 * (time.perf_counter() - start)

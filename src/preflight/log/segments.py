@@ -41,14 +41,12 @@ class Segments:
 
     def append(self, lines: bytes) -> None:
         """Append whole lines, or raise OSError and leave no part of the last slice."""
-        if len(lines) <= SLICE:
-            self._append(lines)
-            return
         start = 0
-        while start < len(lines):
-            end = lines.find(b"\n", min(start + SLICE, len(lines)) - 1) + 1
+        while len(lines) - start > SLICE:
+            end = lines.find(b"\n", start + SLICE - 1) + 1
             self._append(lines[start:end])
             start = end
+        self._append(lines[start:])
 
     def _append(self, lines: bytes) -> None:
         with self._lock:

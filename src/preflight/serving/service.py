@@ -215,9 +215,6 @@ class ModelService:
 
     def _remember(self, asked: Asked, columns: Columns, found: Sequence[Prediction]) -> None:
         """Record answers; what each came from beside it, where `log.explain` asks for it."""
-        if len(found) == 1 and not self._explains:
-            self.recorder.prediction(asked, columns, found[0], None)
-            return
         explanations: list[Explanation] = [None] * len(found)
         if self._explains:
             parts = self._model.model.contributions(self._model.matrix(columns)).tolist()
