@@ -41,27 +41,23 @@ class Segments:
 
     def append(self, lines: bytes) -> None:
         """Append whole lines, or raise OSError and leave no part of the last slice."""
-        start = 0
-        while len(lines) - start > SLICE:
-            end = lines.find(b"\n", start + SLICE - 1) + 1
-            self._append(lines[start:end])
+        start, size = 0, len(lines)
+        while start < size:
+            end = size if size - start <= SLICE else lines.find(b"\n", start + SLICE - 1) + 1
+            with self._lock:
+                if self._orphaned:
+                    raise OSError(errno.ENOENT, "the segment was removed")
+                if self._file < 0 or self._size + end - start > self._most:
+                    self._open()
+                try:
+                    written = os.write(self._file, lines[start:end])
+                    if written != end - start:
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                except OSError:
+                    self._undo()
+                    raise
+                self._size += written
             start = end
-        self._append(lines[start:])
-
-    def _append(self, lines: bytes) -> None:
-        with self._lock:
-            if self._orphaned:
-                raise OSError(errno.ENOENT, "the segment was removed")
-            if self._file < 0 or self._size + len(lines) > self._most:
-                self._open()
-            try:
-                written = os.write(self._file, lines)
-                if written != len(lines):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            except OSError:
-                self._undo()
-                raise
-            self._size += written
 
     def _open(self) -> None:
         self._close()

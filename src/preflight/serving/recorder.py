@@ -3,8 +3,9 @@
 import logging
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import msgspec
@@ -22,6 +23,7 @@ from preflight.serving.problems import Refusal
 from preflight.serving.sinks import Sink, sink
 
 Explanation = dict[str, float] | None
+NONE: Iterable[Explanation] = repeat(None)
 KEPT = 10_000  # hashes
 TOLD = re.compile(rb"[\x21-\x7e]{1,128}")
 encode = msgspec.json.Encoder().encode
@@ -99,7 +101,7 @@ class Recorder:
         asked: Asked,
         columns: Columns,
         found: Sequence[Prediction],
-        explanations: Sequence[Explanation],
+        explanations: Iterable[Explanation] = NONE,
     ) -> None:
         """Record answers to arrays of shape (rows,) by one write.
 
@@ -115,9 +117,9 @@ class Recorder:
         at, client, request_id, route = now(), caller.client, exchange.request_id, exchange.route
         latency = round(1e3 * (time.perf_counter() - start), 3)
         names, lines = list(columns), []
-        rows = zip(*(values.tolist() for values in columns.values()), strict=True)
-        for values, each, explanation in zip(rows, found, explanations, strict=True):
-            row = dict(zip(names, values, strict=True))
+        rows = zip(*[values.tolist() for values in columns.values()], strict=True)
+        for values, each, explanation in zip(rows, found, explanations, strict=False):
+            row = dict(zip(names, values, strict=False))
             for name in self._hidden:
                 row[name] = self._hash(str(row[name]))
             interval = each.interval
@@ -140,7 +142,16 @@ class Recorder:
                 explanation,
             )
             lines.append(encode(entry)[:-1] + rest)
-        self._append("predictions", b"".join(lines), len(lines))
+        try:
+            self._sinks["predictions"].append(b"".join(lines))
+        except OSError as error:
+            self._failed("predictions", error)
+            if self._refuses:
+                raise _unlogged() from None
+            self._metrics.unlogged(len(lines))
+            return
+        if self._failing:
+            self._well("predictions")
 
     def outcomes(self, entries: Sequence[OutcomeEntry]) -> None:
         """Record outcomes; raises Refusal when they cannot be kept, whatever is declared."""
@@ -152,18 +163,6 @@ class Recorder:
             raise _unlogged() from None
         self._well("outcomes")
         self._metrics.outcomes(len(entries))
-
-    def _append(self, stream: Stream, lines: bytes, count: int) -> None:
-        try:
-            self._sinks[stream].append(lines)
-        except OSError as error:
-            self._failed(stream, error)
-            if self._refuses:
-                raise _unlogged() from None
-            self._metrics.unlogged(count)
-            return
-        if self._failing:
-            self._well(stream)
 
     def _failed(self, stream: Stream, error: OSError) -> None:
         self._metrics.log_failure(stream)

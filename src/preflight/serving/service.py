@@ -20,7 +20,7 @@ from preflight.params import Mode, Switches
 from preflight.predictor import Predictor
 from preflight.serving import hashing, keys, logs, openapi, switches, wire
 from preflight.serving.answers import Answerer, Prediction
-from preflight.serving.batches import Batches
+from preflight.serving.batches import Batches, Remember
 from preflight.serving.compiled import Columns
 from preflight.serving.deadlines import Deadlines
 from preflight.serving.door import Door
@@ -31,7 +31,7 @@ from preflight.serving.life import Life
 from preflight.serving.metrics import Metrics
 from preflight.serving.outcomes import Outcomes
 from preflight.serving.problems import Refusal
-from preflight.serving.recorder import Asked, Explanation, Recorder
+from preflight.serving.recorder import Asked, Recorder
 from preflight.serving.requests import Decoder, Invalid
 from preflight.serving.watched import Watched
 
@@ -88,7 +88,8 @@ class ModelService:
         self.recorder = Recorder(declared.log, contract, hashing.read(), self.metrics)
         self.recorder.behind_proxy = self.switches.behind_proxy
         self.recorder.identify(**self._identity())
-        self._explains = declared.log.explain
+        remember: Remember = self.recorder.predictions
+        self._remember = self._explained if declared.log.explain else remember
         self.answerer = Answerer(self._model, str(self._build["model_version"]), self.metrics)
         self.decoder = Decoder(contract, limits.max_batch)
         batches = Batches(
@@ -213,16 +214,14 @@ class ModelService:
         self.metrics.answered("predict", bucket, time.perf_counter() - start)
         await exchange.answer(found)
 
-    def _remember(self, asked: Asked, columns: Columns, found: Sequence[Prediction]) -> None:
-        """Record answers; what each came from beside it, where `log.explain` asks for it."""
-        explanations: list[Explanation] = [None] * len(found)
-        if self._explains:
-            parts = self._model.model.contributions(self._model.matrix(columns)).tolist()
-            names = (*self._model.model.features, "base")
-            explanations = [
-                None if each.warning else dict(zip(names, part, strict=True))
-                for part, each in zip(parts, found, strict=True)
-            ]
+    def _explained(self, asked: Asked, columns: Columns, found: Sequence[Prediction]) -> None:
+        """Record answers, and beside each what it came from, as `log.explain` asks."""
+        parts = self._model.model.contributions(self._model.matrix(columns)).tolist()
+        names = (*self._model.model.features, "base")
+        explanations = [
+            None if each.warning else dict(zip(names, part, strict=True))
+            for part, each in zip(parts, found, strict=True)
+        ]
         self.recorder.predictions(asked, columns, found, explanations)
 
     async def _version(self, exchange: Exchange) -> None:
