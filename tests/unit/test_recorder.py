@@ -199,7 +199,7 @@ def test_latency_is_in_milliseconds_from_the_requests_last_byte(
     def later(asked: Asked, *more: Any) -> None:
         early(asked._replace(start=asked.start - 0.25), *more)
 
-    monkeypatch.setattr(recorder, "predictions", later)
+    monkeypatch.setattr(asked[0], "_remember", later)
     start = time.perf_counter()
     (found,) = made(state, lambda: one(asked))
     assert 250 < found["latency_ms"] < 250 + 1e3 * (time.perf_counter() - start)
@@ -237,7 +237,9 @@ def test_where_it_is_asked_for_contributions_are_stored_and_sum_to_the_answer(
     asked: Loaded, state: Path, monkeypatch: pytest.MonkeyPatch, way: Way
 ) -> None:
     assert {record["explanation"] for record in made(state, lambda: way(asked))} == {None}
-    monkeypatch.setattr(asked[0], "_explains", True)
+    monkeypatch.setattr(asked[0], "_remember", asked[0]._explained)
+    batches = asked[0].routes["/v1/predict/batch"].handler.__self__  # type: ignore[attr-defined]
+    monkeypatch.setattr(batches, "_remember", asked[0]._explained)
     for record in made(state, lambda: way(asked)):
         assert set(record["explanation"]) == {*asked[0]._model.model.features, "base"}
         assert sum(record["explanation"].values()) == pytest.approx(record["value"], abs=1e-6)

@@ -33,6 +33,7 @@ class Exchange:
         "given",
         "headers",
         "life",
+        "request_id",
         "route",
         "seconds",
         "status",
@@ -47,7 +48,10 @@ class Exchange:
         deadlines: Deadlines,
         seconds: float,
     ) -> None:
-        """`given` are the request's headers; `seconds` may pass before its body has come."""
+        """`given` are the request's headers; `seconds` may pass before its body has come.
+
+        Of `headers` the first is the caller's request id, or the one made for it.
+        """
         self._receive, self._send = receive, send
         self.given, self.headers, self.seconds = given, headers, seconds
         self._deadlines = deadlines
@@ -55,11 +59,7 @@ class Exchange:
         self.status = 0
         self.life: Life | None = None  # what marks the connections of a worker that drains
         self.route = "none"
-
-    @property
-    def request_id(self) -> str:
-        """The caller's request id, or the one made for it."""
-        return self.headers[0][1].decode()  # the first that `echoed` gives
+        self.request_id = headers[0][1].decode()  # the first that `echoed` gives
 
     async def body(self, limit: int, keep: Callable[[int], object] = bool) -> bytes:
         """The whole body, of whose parts `keep` is told the sizes.
