@@ -195,7 +195,12 @@ class Caller:
         self.sent: list[Any] = []
         self._parts = list(parts)
         self.exchange = Exchange(
-            self._receive, self._send, {}, [], Deadlines(), limits.body_seconds
+            self._receive,
+            self._send,
+            {},
+            [(b"x-request-id", b"order-7")],
+            Deadlines(),
+            limits.body_seconds,
         )
 
     async def _receive(self) -> dict[str, Any]:

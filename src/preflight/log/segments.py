@@ -3,7 +3,6 @@
 import errno
 import fcntl
 import logging
-import mmap
 import os
 import secrets
 import select
@@ -221,20 +220,6 @@ def cut_torn(folder: Path) -> list[tuple[str, int]]:
                 found.append((path.name, size - whole))
                 log.warning("segment %s: cut a torn line of %d bytes", path.name, size - whole)
     return found
-
-
-def search(folder: Path, number: str) -> bytes | None:
-    """The line of the record with an id, in the segments that lie here; the newest come first."""
-    start = b'{"id":"%s"' % number.encode()
-    for path in sorted(folder.glob(f"*{ENDING}"), reverse=True):
-        with suppress(FileNotFoundError), path.open("rb") as file:
-            if not os.fstat(file.fileno()).st_size:
-                continue
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as lines:
-                place = lines.find(start)
-                if place >= 0 and (end := lines.find(b"\n", place)) >= 0:
-                    return lines[place:end]
-    return None
 
 
 def _whole(file: int, size: int) -> int:

@@ -11,7 +11,8 @@ import msgspec
 from preflight.errors import Problem
 from preflight.explanation import explained
 from preflight.layout import LOG
-from preflight.log.segments import search
+from preflight.log.search import in_segments
+from preflight.log.segments import ENDING
 from preflight.predictor import Predictor
 from preflight.serving.exchange import Exchange
 from preflight.serving.outcomes import ID
@@ -36,10 +37,10 @@ class Explanations:
         await exchange.answer(await asyncio.to_thread(self._explained, number))
 
     def _explained(self, number: str) -> bytes:
-        line = search(self._folder, number)
-        if line is None:
+        newest_first = sorted(self._folder.glob(f"*{ENDING}"), reverse=True)
+        record = in_segments(newest_first, number)
+        if record is None:
             raise Refusal(404, "prediction_id", "no record of it here", ELSEWHERE)
-        record = msgspec.json.decode(line)
         if record["model_hash"] != self._model.model_hash:
             found = f"an answer of model {record['model_hash'][:12]}"
             raise Refusal(409, "prediction_id", found, f"one of {self._model.model_hash[:12]}")
