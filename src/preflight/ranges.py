@@ -43,10 +43,11 @@ class Ranges:
             column = matrix[:, position]
             if position in self._codes:
                 table = self._codes[position]
-                code = np.minimum(column.astype(np.int64), len(table) - 1)
-                outside[:, position] = ~table[code]
+                inside = (column >= 0) & (column < len(table))  # no NaN is
+                code = np.where(inside, column, len(table) - 1).astype(np.int64)
+                outside[:, position] = ~(table[code] & (code == column))
             else:
-                outside[:, position] = (column < found["least"]) | (column > found["most"])
+                outside[:, position] = ~((column >= found["least"]) & (column <= found["most"]))
         return outside
 
     def one(self, row: Sequence[float]) -> list[int]:

@@ -39,9 +39,9 @@ TABLE = np.dtype([("key", "<i8"), ("usual", "<f8"), ("rows", "<f8")])
 class Place:
     """Which number is expected from which codes: positions in the feature matrix.
 
-    A combination of codes is one key: the sum of each code, or its end where that is less, times
-    its stride; training saw no code from its end on. A number that is `positive` is taken on the
-    logarithmic scale.
+    A combination of codes is one key: the sum of each code, or its end where it is none below that
+    (larger, negative or NaN), times its stride; training saw no such code. A number that is
+    `positive` is taken on the logarithmic scale.
     """
 
     number: int
@@ -50,10 +50,14 @@ class Place:
     ends: tuple[int, ...]
     strides: tuple[int, ...]
 
+    def known(self, matrix: Matrix) -> Matrix:
+        """Codes of rows as far as training had such, shape (rows, codes)."""
+        codes = matrix[:, self.codes]
+        return np.where((codes >= 0) & (codes < self.ends), codes, self.ends)
+
     def keys(self, matrix: Matrix) -> Keys:
         """Keys of rows, shape (rows,)."""
-        codes = np.minimum(matrix[:, self.codes], self.ends)
-        found: Keys = (codes @ np.array(self.strides, dtype=float)).astype(np.int64)
+        found: Keys = (self.known(matrix) @ np.array(self.strides, dtype=float)).astype(np.int64)
         return found
 
     def scaled(self, matrix: Matrix) -> Matrix:
@@ -142,13 +146,14 @@ class Usual:
 
     def one(self, row: Sequence[float]) -> tuple[float, float]:
         """What `of` says of one row of plain numbers."""
-        key = 0.0
+        key, codes = 0.0, []
         for position, end, stride in self._terms:
             code = row[position]
-            key += (code if code < end else end) * stride
+            codes.append(code if 0 <= code < end else end)
+            key += codes[-1] * stride
         found = self._at.get(int(key))
         if found is None:
-            guess = np.array([self._ask([row[position] for position in self.place.codes])])
+            guess = np.array([self._ask(codes)])
             found = float(self.place.plain(guess)[0]), 0.0
             if len(self._at) < self._most:
                 self._at[int(key)] = found
@@ -239,5 +244,5 @@ def _fitted(place: Place, matrix: Matrix) -> Any:
 def _predicted(booster: Any, place: Place, matrix: Matrix) -> Matrix:
     """The guess for rows; each combination of codes is asked for once."""
     _, first, inverse = np.unique(place.keys(matrix), return_index=True, return_inverse=True)
-    found: Matrix = booster.predict(matrix[first][:, place.codes], num_threads=1)[inverse]
+    found: Matrix = booster.predict(place.known(matrix[first]), num_threads=1)[inverse]
     return found

@@ -58,7 +58,9 @@ def test_one_row_is_scored_as_an_array_of_it_to_the_last_bit(joint: Joint) -> No
     unseen = {name: values[:50] + 0.0 for name, values in ways(4).items()}
     unseen["start"] += 1_000
     beyond = np.array([[place, 39.0, 2.0, 12.0] for place in (40.0, 41.0, 80.0, 1e6)])
-    for matrix in (*map(compute, (ways(2, 300), odd_ways(300), unseen)), beyond):
+    none = [np.nan, np.inf, -np.inf, -2.0, 39.0]
+    odd = np.array([[start, end, 2.0, 12.0] for start in none for end in none])
+    for matrix in (*map(compute, (ways(2, 300), odd_ways(300), unseen)), beyond, odd):
         assert [joint.one(row) for row in matrix.tolist()] == joint.score(matrix).tolist()
 
 

@@ -166,6 +166,23 @@ def test_a_segment_that_cannot_even_be_cut_is_left_to_its_end(
     assert content(tmp_path) == [LINE, LINE]
 
 
+def test_a_segment_that_cannot_be_started_leaves_nothing_open_and_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, opened, start = made(tmp_path), [], os.open
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "open", lambda *how: opened.append(start(*how)) or opened[-1])
+        broken.setattr(segments.fcntl, "flock", _fails)  # as a network's folder without locks
+        with pytest.raises(OSError, match="error"):
+            log.append(LINE)
+    (file,) = opened
+    with pytest.raises(OSError, match="Bad file"):
+        os.fstat(file)
+    assert not list(tmp_path.iterdir())
+    log.append(LINE)
+    log.close()
+
+
 WRITE = os.write
 
 
@@ -189,6 +206,19 @@ def test_a_removed_folder_comes_back_at_a_beat_with_every_line(tmp_path: Path) -
     assert content(folder) == [LINE * 3]
 
 
+@pytest.mark.parametrize("more", [0, 1], ids=["its end", "the next segment"])
+def test_a_removed_segment_comes_back_though_it_ends_before_a_beat(
+    tmp_path: Path, more: int
+) -> None:
+    log, folder = made(tmp_path / "log", size=25), tmp_path / "log"
+    log.append(LINE * 2)
+    shutil.rmtree(folder)
+    for _ in range(more):
+        log.append(LINE)
+    log.close()
+    assert sorted(content(folder)) == [LINE] * more + [LINE * 2]
+
+
 def test_while_a_removed_folder_cannot_come_back_lines_are_refused_and_none_is_lost(
     tmp_path: Path,
 ) -> None:
@@ -201,6 +231,23 @@ def test_while_a_removed_folder_cannot_come_back_lines_are_refused_and_none_is_l
     with pytest.raises(OSError, match="removed"):
         log.append(LINE)
     folder.unlink()
+    log.beat()
+    log.append(LINE)
+    log.close()
+    assert content(folder) == [LINE * 2]
+
+
+def test_a_folder_that_was_away_for_a_while_is_written_again_without_a_restart(
+    tmp_path: Path,
+) -> None:
+    log, folder = made(tmp_path / "log"), tmp_path / "log"
+    log.append(LINE)
+    folder.rename(tmp_path / "away")
+    folder.write_text("in the way")
+    with pytest.raises(OSError, match=r"exists|directory"):
+        log.beat()
+    folder.unlink()
+    (tmp_path / "away").rename(folder)
     log.beat()
     log.append(LINE)
     log.close()
@@ -256,6 +303,18 @@ def test_a_beat_syncs_to_the_disk_as_often_as_asked(
     often.beat()
     often.close()
     assert synced.is_set()
+
+
+def test_a_segment_that_ends_between_two_syncs_is_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append(os.fstat(file).st_size))
+    log = made(tmp_path, size=25, sync=DAY)
+    for _ in range(3):
+        log.append(LINE)
+    log.close()
+    assert synced == [22, 11]
 
 
 def test_a_failing_sync_is_told(

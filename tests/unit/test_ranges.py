@@ -7,6 +7,7 @@ import numpy as np
 from preflight.ranges import Ranges
 
 MATRIX = np.array([[3.0, 1.5, 0.0], [7.0, 2.5, 1.0], [3.0, 9.0, 1.0]])
+ODD = (float("nan"), float("inf"), -float("inf"))
 RANGES = Ranges.fit(MATRIX, ("zone", "miles", "flag"), [0])
 
 
@@ -29,7 +30,7 @@ def test_numbers_are_inside_up_to_both_ends() -> None:
 
 
 def test_one_row_is_judged_as_an_array_of_it() -> None:
-    zones, miles, flags = (-0.0, 0.0, 3, 5, 7, 8, 9_999), (1.49, 1.5, 2.0, 9.0, 9.01), (0, 1, 0.5)
+    zones, miles, flags = (-9, -2, -0.0, 3, 3.5, 8, 1e30, *ODD), (1.49, 1.5, 9, 9.01, *ODD), (0, 1)
     for row in product(zones, miles, flags):
         expected = np.flatnonzero(RANGES.outside(np.array([row], dtype=float))[0]).tolist()
         assert RANGES.one([float(value) for value in row]) == expected

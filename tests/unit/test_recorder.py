@@ -245,6 +245,24 @@ def test_where_it_is_asked_for_contributions_are_stored_and_sum_to_the_answer(
         assert sum(record["explanation"].values()) == pytest.approx(record["value"], abs=1e-6)
 
 
+def _broken(_: object) -> Any:
+    raise RuntimeError("a broken model")
+
+
+@WAYS
+def test_in_fallback_mode_a_model_that_cannot_explain_itself_is_not_asked(
+    asked: Loaded, state: Path, monkeypatch: pytest.MonkeyPatch, way: Way
+) -> None:
+    switched = asked[0].limits.model_copy(update={"mode": "fallback"})
+    monkeypatch.setattr(asked[0], "limits", switched)
+    monkeypatch.setattr(asked[0]._model.model, "contributions", _broken)
+    monkeypatch.setattr(asked[0], "_remember", asked[0]._explained)
+    batches = asked[0].routes["/v1/predict/batch"].handler.__self__  # type: ignore[attr-defined]
+    monkeypatch.setattr(batches, "_remember", asked[0]._explained)
+    found = made(state, lambda: way(asked))
+    assert {(record["mode"], record["explanation"]) for record in found} == {("fallback", None)}
+
+
 class Full:
     """A sink on a full disk, until it has room again."""
 

@@ -77,7 +77,8 @@ def test_lines_of_several_writers_do_not_break_each_other_in_a_pipe() -> None:
     out, file = os.pipe()
     line = json.dumps({"id": "1", "input": "x" * 600}).encode() + b"\n"
     access = logs.Lines(bool, file)
-    words = {"name": logs.ACCESS, "levelname": "INFO", "request": {"route": "predict" * 90}}
+    request = logs.Request("", "1", "predict" * 90, 200, "-", 1.0)
+    words = {"name": logs.ACCESS, "levelname": "INFO", "requests": [request]}
 
     def batch() -> None:
         Standard("predictions", file).append(line * 1_500)
@@ -94,3 +95,21 @@ def test_lines_of_several_writers_do_not_break_each_other_in_a_pipe() -> None:
         os.close(file)
     streams = [json.loads(line)["stream"] for line in reader.result().splitlines()]
     assert (streams.count("predictions"), streams.count("access")) == (3_000, 1_500)
+
+
+def test_records_longer_than_a_pipe_takes_at_once_are_not_broken_by_messages() -> None:
+    out, file = os.pipe()
+    line = json.dumps({"id": "1", "input": "x" * 200_000}).encode() + b"\n"
+    messages = logs.Lines(bool, file)
+
+    def records() -> None:
+        for _ in range(50):
+            Standard("predictions", file).append(line)
+
+    with ThreadPoolExecutor(2) as threads:
+        reader, writer = threads.submit(read, out), threads.submit(records)
+        while not writer.done():
+            messages.emit(logging.makeLogRecord({"levelname": "INFO"}))
+        os.close(file)
+    streams = [json.loads(line)["stream"] for line in reader.result().splitlines()]
+    assert streams.count("predictions") == 50

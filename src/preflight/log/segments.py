@@ -17,6 +17,7 @@ from threading import Lock
 SLICE = 256_000  # bytes written at once, so that single requests come in between
 TAIL = 65_536  # bytes read at a time, from the end, to find the last whole line
 ENDING = ".jsonl"
+WRITING = Lock()  # of whatever this process writes to standard output
 log = logging.getLogger("preflight")
 
 
@@ -47,6 +48,7 @@ class Segments:
                 if self._orphaned:
                     raise OSError(errno.ENOENT, "the segment was removed")
                 if self._file < 0 or self._size + end - start > self._most:
+                    self._keep()
                     self._open()
                 try:
                     written = os.write(self._file, lines[start:end])
@@ -68,8 +70,15 @@ class Segments:
         # Locked before it has its name: whoever finds it unlocked may take it for ended.
         unnamed = path.with_name(f".{path.name}")
         file = os.open(unnamed, flags, 0o640)
-        fcntl.flock(file, fcntl.LOCK_EX)
-        unnamed.rename(path)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            unnamed.rename(path)
+        except OSError:
+            # Each answer tries again: left open, they would soon be all that the process may have.
+            os.close(file)
+            with suppress(OSError):
+                unnamed.unlink()
+            raise
         self._file, self._path, self._size = file, path, 0
         self._opened = self._synced = time.monotonic()
 
@@ -82,7 +91,10 @@ class Segments:
 
     def _close(self) -> None:
         if self._file >= 0:
-            os.close(self._file)
+            if self._every is None:
+                os.close(self._file)
+            else:  # no beat comes by a segment that has ended
+                self._syncing.submit(self._sync, self._file)
             self._file = -1
 
     def beat(self) -> None:
@@ -92,12 +104,18 @@ class Segments:
                 return
             if self._is_gone():
                 self._bring_back()
+            self._orphaned = False  # or it came back as it went: a mount, a right, a folder moved
             if time.monotonic() - self._opened >= self._age:
                 self._close()
                 return
             if self._every is not None and time.monotonic() - self._synced >= self._every:
                 self._synced = time.monotonic()
                 self._syncing.submit(self._sync, os.dup(self._file))
+
+    def _keep(self) -> None:
+        """Bring back the open segment if it was removed: closed it would be lost."""
+        if self._file >= 0 and self._is_gone():
+            self._bring_back()
 
     def _is_gone(self) -> bool:
         try:
@@ -110,7 +128,7 @@ class Segments:
     def _bring_back(self) -> None:
         """Write a removed segment's lines, which the open file still has, to a new one."""
         self._orphaned = True
-        old, size, lost = self._file, self._size, self._path.name
+        old, size, lost = self._file, self._size, self._path
         self._file = -1
         try:
             self._open()
@@ -124,11 +142,11 @@ class Segments:
                 with suppress(OSError):
                     self._path.unlink()
                 self._close()
-            self._file, self._size = old, size
+            self._file, self._size, self._path = old, size, lost
             raise
         os.close(old)
         self._orphaned = False
-        log.error("segment %s was removed: brought back as %s", lost, self._path.name)
+        log.error("segment %s was removed: brought back as %s", lost.name, self._path.name)
 
     @staticmethod
     def _sync(file: int) -> None:
@@ -142,23 +160,29 @@ class Segments:
     def close(self) -> None:
         """End the segment; a later append starts another."""
         with self._lock:
-            self._every = None  # nothing is synced after the last
+            try:
+                self._keep()
+            except OSError as error:
+                log.error("removed segment %s is lost: %s", self._path.name, error.strerror)
             self._close()
+            self._every = None  # nothing is synced after the last
         self._syncing.shutdown()
 
 
 def write_whole(file: int, lines: bytes) -> None:
     """Write whole lines to a pipe that others write too; raises OSError.
 
-    A pipe takes up to PIPE_BUF bytes as one (POSIX, write()); of more, others may come in between.
+    A pipe takes up to PIPE_BUF bytes as one (POSIX, write()); of more, other processes may come in
+    between. Within this one streams and messages wait for each other.
     """
     start = 0
     while start < len(lines):
         end = lines.rfind(b"\n", start, start + select.PIPE_BUF) + 1
         end = end or lines.find(b"\n", start) + 1 or len(lines)
         rest = memoryview(lines)[start:end]
-        while rest:
-            rest = rest[os.write(file, rest) :]
+        with WRITING:
+            while rest:
+                rest = rest[os.write(file, rest) :]
         start = end
 
 
@@ -168,14 +192,13 @@ class Standard:
     def __init__(self, stream: str, file: int = 1) -> None:
         """`stream` is told in each line, since there are several."""
         self._start = b'{"stream":"%s",' % stream.encode()
-        self._file, self._lock = file, Lock()
+        self._file = file
 
     def append(self, lines: bytes) -> None:
         """Write whole lines; raises OSError when nobody reads any more."""
         # No line break stands within a record, so each `{` after one begins the next.
         told = self._start + lines[1:].replace(b"\n{", b"\n" + self._start)
-        with self._lock:
-            write_whole(self._file, told)
+        write_whole(self._file, told)
 
     def beat(self) -> None:
         """Nothing is due."""

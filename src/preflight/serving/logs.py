@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import msgspec
@@ -63,22 +62,18 @@ class Lines(logging.Handler):
         """`count` is told the level of each message that is no request's record."""
         super().__init__()
         self._count, self._file = count, file
-        self._writing = Lock()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record; a failure to write is nobody's to hear."""
         try:
             if record.name == ACCESS:
-                self._write(b"".join(encode(each) + b"\n" for each in record.__dict__["requests"]))
+                found = record.__dict__["requests"]
+                write_whole(self._file, b"".join(encode(each) + b"\n" for each in found))
                 return
             self._count(record.levelname.lower())
-            self._write(encode(plain(record)) + b"\n")
+            write_whole(self._file, encode(plain(record)) + b"\n")
         except Exception:
             self.handleError(record)
-
-    def _write(self, lines: bytes) -> None:
-        with self._writing:
-            write_whole(self._file, lines)
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Nothing: a service whose log is gone still answers."""

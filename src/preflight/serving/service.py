@@ -216,6 +216,9 @@ class ModelService:
 
     def _explained(self, asked: Asked, columns: Columns, found: Sequence[Prediction]) -> None:
         """Record answers, and beside each what it came from, as `log.explain` asks."""
+        if asked.mode != "normal":  # the baseline answered, the model is not to be asked
+            self.recorder.predictions(asked, columns, found)
+            return
         parts = self._model.model.contributions(self._model.matrix(columns)).tolist()
         names = (*self._model.model.features, "base")
         explanations = [
