@@ -1,6 +1,7 @@
 """Segments: what was appended is there, whatever happens to process, disk, folder or clock."""
 
 import errno
+import fcntl
 import os
 import shutil
 import signal
@@ -10,10 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 
-from preflight.log import segments
 from preflight.log.segments import TAIL, Segments, cut_torn, ended
 
 LINE = b'{"id":"a"}\n'
@@ -169,10 +170,16 @@ def test_a_segment_that_cannot_even_be_cut_is_left_to_its_end(
 def test_a_segment_that_cannot_be_started_leaves_nothing_open_and_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    log, opened, start = made(tmp_path), [], os.open
+    log, start = made(tmp_path), os.open
+    opened: list[int] = []
+
+    def noted(*how: Any) -> int:
+        opened.append(start(*how))
+        return opened[-1]
+
     with monkeypatch.context() as broken:
-        broken.setattr(os, "open", lambda *how: opened.append(start(*how)) or opened[-1])
-        broken.setattr(segments.fcntl, "flock", _fails)  # as a network's folder without locks
+        broken.setattr(os, "open", noted)
+        broken.setattr(fcntl, "flock", _fails)  # as a network's folder without locks
         with pytest.raises(OSError, match="error"):
             log.append(LINE)
     (file,) = opened
