@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from preflight.log import segments
 from preflight.log.segments import TAIL, Segments, cut_torn, ended
 
 LINE = b'{"id":"a"}\n'
