@@ -29,9 +29,28 @@ class Commands(click.Group):
         except Problem as problem:
             click.echo(f"error: {problem}", err=True)
             sys.exit(2 if isinstance(problem, NoData) else 1)
+        except PermissionError as error:
+            found = f"{error.filename}: found no right to it; expected one to read, or to write"
+            click.echo(f"error: {found}. Run this as the user whose it is.", err=True)
+            sys.exit(1)
         except KeyboardInterrupt:
             click.echo("interrupted: nothing half-written stays", err=True)
             sys.exit(130)
+        except Exception as error:
+            if (said := _unread(error)) is None:
+                raise
+            click.echo(f"error: {said}", err=True)
+            sys.exit(1)
+
+
+def _unread(error: Exception) -> str | None:
+    """What the log's engine says of a file that it cannot read; None for another error."""
+    engine = sys.modules.get("duckdb")  # without it nothing was read
+    if engine is None or not isinstance(error, engine.Error):
+        return None
+    said = " ".join(str(error).split())[:300]
+    remedy = "Move the file that is named aside: docs/runbook.md, torn and damaged."
+    return f"the log: found {said}; expected files that can be read. {remedy}"
 
 
 @click.group(cls=Commands, context_settings=commands.HELP)

@@ -715,8 +715,7 @@ FAULTS = (
         "documented_fields",
         edit(
             f"{SERVING}recorder.py",
-            ("    entity: str\n", ""),
-            ("            origin.entity,\n", ""),
+            ("for name in SAME}", 'for name in SAME if name != "bento"}'),
         ),
         test="tests/unit/test_recorder.py",
     ),

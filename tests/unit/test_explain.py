@@ -242,6 +242,12 @@ def test_the_command_explains_a_stretch_a_line_each(asked: Asked) -> None:
     assert len(whole.stdout.splitlines()) == 30
 
 
+def test_a_stretch_of_nothing_is_no_data(asked: Asked) -> None:
+    done = asked("--from", "2020-02-03", "--to", "2020-02-04")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "no prediction in this stretch" in done.stderr
+
+
 def test_an_id_that_the_log_lacks_is_no_data(asked: Asked) -> None:
     assert asked("017766e7-0000-7000-8000-000000000000").exit_code == 2
 

@@ -23,6 +23,7 @@ ROWS = 200
 DAY = timedelta(days=1)
 AGES = (START, START + 99 * DAY)
 GOOD = "01776700-0000-7000-8000-000000000000"
+ID = GOOD.encode()
 
 
 @pytest.fixture
@@ -111,6 +112,8 @@ def test_a_file_of_many_rows_comes_whole(tmp_path: Path, folder: Path) -> None:
         (f"{GOOD},1,2021-02-03T08:00:00", "at", "'2021"),
         (f"{GOOD},1,yesterday", "at", "'yesterday'"),
         (f"{GOOD},1,2999-01-01T00:00:00Z", "at", "'2999"),
+        (f"{GOOD},1,0021-02-03T08:00:00Z", "at", "'0021"),
+        (f"{GOOD},1,0001-01-01T00:00:00+14:00", "at", "'0001"),
     ],
 )
 def test_a_bad_row_refuses_the_whole_file_by_line_and_column(
@@ -131,6 +134,13 @@ def test_a_bad_row_refuses_the_whole_file_by_line_and_column(
         ("a.jsonl", b"{}\n", "line 1, column prediction_id"),
         ("a.jsonl", b'\n[1]\n', "line 2: found"),
         ("a.jsonl", b"{\n", "line 1: found"),
+        ("a.csv", b"prediction_id,value\n%s,17,5\n" % ID, "line 2: found 3 cells; expected 2"),
+        ("a.csv", b"prediction_id,value\n%s\n" % ID, "line 2: found 1 cells; expected 2"),
+        ("a.csv", b'prediction_id,value,x\n%s,1,"a\n%s,2,b\n' % (ID, ID), "unexpected end"),
+        ("a.csv", b"prediction_id,value,value\n%s,1,2\n" % ID, "column value: found it twice"),
+        ("a.jsonl", b'{"prediction_id":"%s","value":1,"value":2}' % ID, "line 1: found"),
+        ("a.jsonl", b'{"prediction_id":"%s","value":1%s}' % (ID, b"0" * 400), "column value"),
+        ("a.jsonl", b"[" * 100_000, "line 1: found"),
         ("a.parquet", b"PAR1", "no readable Parquet"),
         ("a.xlsx", b"", "a file that ends in"),
     ],
@@ -146,6 +156,12 @@ def test_what_is_no_file_of_labels_is_refused(
 
 def test_a_file_that_is_not_there_is_no_data(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(NoData):
+        bring(tmp_path / "labels.csv", folder)
+
+
+def test_a_folder_is_no_file_of_labels(tmp_path: Path, folder: Path) -> None:
+    (tmp_path / "labels.csv").mkdir()
+    with pytest.raises(Problem, match="directory"):
         bring(tmp_path / "labels.csv", folder)
 
 
@@ -200,6 +216,14 @@ def test_a_sample_of_nothing_is_no_data_and_no_file(tmp_path: Path, folder: Path
     assert not (tmp_path / "sample.csv").exists()
 
 
+def test_a_sample_replaces_no_file_in_which_somebody_labelled(tmp_path: Path, folder: Path) -> None:
+    path = tmp_path / "sample.csv"
+    path.write_text("labels\n")
+    done = run("outcomes", "sample", "--share", "1", "-o", str(path))
+    assert (done.exit_code, path.read_text()) == (1, "labels\n")
+    assert "Name another file" in done.output
+
+
 def test_a_sample_comes_back_labelled_by_the_commands(tmp_path: Path, folder: Path) -> None:
     path = tmp_path / "sample.csv"
     assert run("outcomes", "sample", "--share", "1", "-o", str(path)).exit_code == 0
@@ -238,6 +262,58 @@ def test_compaction_tells_what_it_did(folder: Path) -> None:
     assert f"predictions: {ROWS} records of 1 segments put away; 0 still written" in done.output
     for words in ("cut a torn line of 5 bytes", f"line {ROWS + 1}: JSON", "damaged.jsonl"):
         assert words in done.output
+
+
+COMMANDS = [
+    ("log", "compact"),
+    ("log", "query", "SELECT 1"),
+    ("outcomes", "import", "labels.csv"),
+]
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+@pytest.mark.parametrize(("place", "status"), [("stdout", 1), ("absent", 2)])
+def test_a_log_that_lies_in_no_folder_is_told_and_nothing_is_made(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    place: str,
+    status: int,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PREFLIGHT_LOG", place)
+    Path("labels.csv").write_text(f"prediction_id,value\n{GOOD},1.0\n")
+    done = run(*words)
+    assert (done.exit_code, Path(place).exists()) == (status, False)
+    assert "PREFLIGHT_LOG" in done.output
+
+
+def test_a_log_of_somebody_else_is_an_error_in_one_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise PermissionError(13, "Permission denied", str(folder / "predictions"))
+
+    monkeypatch.setattr("preflight.log.compaction.inventory.of", refuse)
+    done = run("log", "compact")
+    assert done.exit_code == 1
+    assert f"error: {folder / 'predictions'}: found no right to it" in done.output
+    assert "Traceback" not in done.output
+
+
+def test_a_reader_keeps_no_other_user_from_compacting(folder: Path) -> None:
+    connect(folder).close()
+    assert (folder / ".reading").stat().st_mode & 0o444 == 0o444
+
+
+def test_a_damaged_file_of_parquet_is_an_error_in_one_line_that_names_it(folder: Path) -> None:
+    assert run("log", "compact").exit_code == 0
+    (path,) = folder.rglob("*.parquet")
+    path.write_bytes(path.read_bytes()[:-9])
+    done = run("log", "query", "SELECT count(*) FROM predictions")
+    assert done.exit_code == 1
+    assert done.stderr.startswith("error: the log: found ")
+    assert str(path) in done.stderr
 
 
 def test_a_query_of_too_many_rows_says_so(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """The log as one view: Parquet, ended and live segments; by SQL, by id and in order."""
 
+import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -120,6 +121,19 @@ def test_find_is_not_misled_by_an_id_inside_an_input(tmp_path: Path) -> None:
     misleading["input"] = {"id": wanted["id"]}
     write(tmp_path, "predictions", [misleading, wanted])
     assert find(tmp_path, wanted["id"]) == wanted
+
+
+def test_find_reads_what_a_shipper_wrote_with_spaces(tmp_path: Path) -> None:
+    records = predictions(3)
+    (tmp_path / "predictions").mkdir()
+    lines = "".join(json.dumps(record) + "\n" for record in records)
+    (tmp_path / "predictions/shipped.jsonl").write_text(lines)
+    assert find(tmp_path, records[1]["id"]) == records[1]
+
+
+def test_an_id_may_have_capitals(everywhere: Path) -> None:
+    record = predictions(ROWS, START, 0, MINUTE)[3]
+    assert find(everywhere, record["id"].upper()) == record
 
 
 @pytest.mark.parametrize("odd", ["", "7", "x" * 36, "' OR true --", "0177\n"])

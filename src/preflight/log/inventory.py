@@ -62,7 +62,8 @@ def hold(place: Path, how: int) -> int:
 
     Raises OSError: BlockingIOError where it shall not wait, others without the right or the folder.
     """
-    file = os.open(place, os.O_CREAT | os.O_RDONLY | os.O_CLOEXEC, 0o640)
+    # Nothing is in it: whoever came first must not keep the others out.
+    file = os.open(place, os.O_CREAT | os.O_RDONLY | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(file, how)
     except OSError:

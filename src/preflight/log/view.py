@@ -106,8 +106,10 @@ def _add(
 def find(folder: Path, prediction_id: str) -> dict[str, Any]:
     """The record of a prediction, as it was written; a field that it lacks is None.
 
-    Raises Problem when the id is no UUID, and NoData when the log has no such prediction.
+    The id may have capitals, as spreadsheets write them. Raises Problem when it is no UUID, and
+    NoData when the log has no such prediction.
     """
+    prediction_id = prediction_id.lower()
     if not UUID.fullmatch(prediction_id):
         raise Problem(
             "the prediction's id", repr(prediction_id[:40]), "a UUID", "Copy it from the answer."

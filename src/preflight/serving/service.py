@@ -116,7 +116,8 @@ class ModelService:
         self._deprecated = deprecation(limits.deprecated)
         self._warm()
         self.metrics.ready(**{name: str(each) for name, each in self._identity().items()})
-        self.metrics.mode(self.switches.mode)
+        self._said = self.switches.mode
+        self.metrics.mode(self._said)
         # What was loaded stays for good: a full collection need not walk through it each time.
         gc.collect()
         gc.freeze()
@@ -183,7 +184,11 @@ class ModelService:
                 log.info("%s read again", name)
         self.recorder.beat()
         self.access.flush()
-        self.metrics.mode(self.switches.mode)
+        now = self.switches
+        if now.mode != self._said:
+            self._said = now.mode
+            log.info("mode %s: %s", now.mode, now.reason or "no reason given")
+        self.metrics.mode(now.mode)
         self.metrics.beat()
 
     def end(self) -> None:

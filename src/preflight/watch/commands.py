@@ -171,10 +171,12 @@ def explain(
         return
     if start is None or end is None:
         raise click.UsageError("Name a prediction's ID, or a stretch by --from and --to.")
-    odd = []
+    odd, rows = [], 0
     for found in explain.many(place, view.window(folder(), start, end)):
+        rows += 1
         click.echo(explain.line(found))
         odd += [] if found.agrees else [found]
+    explain.require_rows(rows)
     explain.require_agreement(odd)
 
 
@@ -235,7 +237,7 @@ def triage(address: str, last: str, before: str) -> None:
     from preflight.watch import triage
     from preflight.watch.recent import Span
 
-    place, logged = workspace.root(), folder()
+    place, logged = workspace.root(), folder(needed=False)
     chosen = params.load(place / "params.yaml")
     maturity = timedelta(hours=chosen.outcomes.maturity_hours)
     now = datetime.now(UTC).replace(tzinfo=None)
@@ -246,15 +248,23 @@ def triage(address: str, last: str, before: str) -> None:
     sys.exit(found.status)
 
 
-def folder() -> Path:
-    """The log's folder, as seen from the checkout."""
+def folder(*, needed: bool = True) -> Path:
+    """The log's folder, as seen from the checkout.
+
+    Raises Problem for standard output, and where it is `needed` NoData when it is not there.
+    """
     from preflight import workspace
+    from preflight.errors import NoData, Problem
     from preflight.log.view import place
 
-    found = place()
-    return (
-        found if found.is_absolute() or "PREFLIGHT_LOG" in os.environ else workspace.root() / found
-    )
+    found, remedy = place(), "Let PREFLIGHT_LOG name the folder of the records."
+    if str(found) == "stdout":
+        raise Problem("PREFLIGHT_LOG", "stdout", "a folder that holds the log", remedy)
+    if not found.is_absolute() and "PREFLIGHT_LOG" not in os.environ:
+        found = workspace.root() / found
+    if needed and not found.is_dir():
+        raise NoData(str(found), "no folder", "the log that a service wrote", remedy)
+    return found
 
 
 def table(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

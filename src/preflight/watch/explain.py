@@ -9,7 +9,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from preflight.errors import Problem
+from preflight.errors import NoData, Problem
 from preflight.explanation import EQUAL, Explanation, Share, told
 from preflight.log.inputs import Inputs
 from preflight.watch.models import Exact, exact
@@ -49,6 +49,14 @@ def explained(model: Exact, records: Sequence[Mapping[str, Any]]) -> Iterator[Ex
         known, found = model.workings(columns)
     for place, record in enumerate(records):
         yield told(known, found, place, record)
+
+
+def require_rows(rows: int) -> None:
+    """Raise NoData where a stretch has no prediction."""
+    if not rows:
+        raise NoData(
+            "the log", "no prediction in this stretch", "some", "Name another, or another folder."
+        )
 
 
 def require_agreement(odd: Sequence[Explanation]) -> None:

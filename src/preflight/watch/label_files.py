@@ -13,6 +13,8 @@ from preflight.log.view import UUID
 
 ROWS = 10_000  # of Parquet read at once
 NEEDED = ("prediction_id", "value")
+FIRST = datetime(1970, 1, 1, tzinfo=UTC)
+ONCE = "Keep one of them."
 
 
 def labels(path: Path, now: datetime) -> Iterator[dict[str, Any] | None]:
@@ -45,7 +47,7 @@ def _value(path: Path, line: int, found: Any) -> float:
     odd = isinstance(found, bool) or "_" in str(found)  # both are numbers to Python
     try:
         value = math.nan if odd else float(found)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         value = math.nan
     if not math.isfinite(value):
         raise _bad(path, line, "value", _shown(found), "a finite number")
@@ -59,7 +61,7 @@ def _at(path: Path, line: int, found: Any, now: datetime) -> datetime | None:
         at = found if isinstance(found, datetime) else datetime.fromisoformat(str(found).strip())
     except ValueError:
         at = datetime.max
-    if at.tzinfo is None or at > now:
+    if at.tzinfo is None or not FIRST < at <= now:
         expected = "a time that has been, with its offset, as 2021-02-03T08:15:00Z"
         raise _bad(path, line, "at", _shown(found), expected)
     return at
@@ -86,35 +88,61 @@ def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
         yield from kinds[path.suffix](path)
     except FileNotFoundError:
         raise NoData(str(path), "no file", "a file of outcomes", "Mend the path.") from None
+    except OSError as error:
+        what = error.strerror or type(error).__name__
+        raise Problem(str(path), what, "a file of outcomes", "Mend the path.") from None
     except UnicodeDecodeError:
         raise Problem(str(path), "no UTF-8", "text in UTF-8", "Save it so.") from None
 
 
 def _csv(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
+        reader = csv.reader(file, strict=True)
         try:
-            for row in reader:
-                yield reader.line_num, row
+            names = next(reader, [])
+            for name in (*NEEDED, "at"):
+                if names.count(name) > 1:
+                    raise _bad(path, 1, name, "it twice", "it once", ONCE)
+            for cells in filter(None, reader):
+                # A decimal comma makes one cell more: half of the value is another value.
+                if len(cells) != len(names):
+                    raise _ragged(path, reader.line_num, len(cells), len(names))
+                yield reader.line_num, dict(zip(names, cells, strict=True))
         except csv.Error as error:
             raise Problem(
                 f"{path}, line {reader.line_num}", str(error), "a row of CSV", "Mend the line."
             ) from None
 
 
+def _ragged(path: Path, line: int, found: int, expected: int) -> Problem:
+    remedy = "Nothing was imported; quote cells with commas, write decimals with a point."
+    return Problem(f"{path}, line {line}", f"{found} cells", f"{expected}, as its head", remedy)
+
+
 def _lines(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     with path.open(encoding="utf-8") as file:
         for line, text in enumerate(file, 1):
             try:
-                row = json.loads(text) if text.strip() else None
-            except ValueError:
+                row = json.loads(text, object_pairs_hook=_once) if text.strip() else None
+            except (ValueError, RecursionError):
                 row = text
             if row is not None and not isinstance(row, dict):
                 raise Problem(
-                    f"{path}, line {line}", _shown(text), "a JSON object", "Mend the line."
+                    f"{path}, line {line}",
+                    _shown(text),
+                    "a JSON object, each name once",
+                    "Mend it.",
                 )
             if row is not None:
                 yield line, row
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose names are all different; raises ValueError."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name twice")
+    return found
 
 
 def _parquet(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:

@@ -102,8 +102,11 @@ def sample(
 
     Which ones follows from their ids alone. Columns of the CSV: prediction_id, predicted_at, what
     the caller knew that is not sensitive, and an empty `value`; never the model's answer, which
-    would lead whoever labels. Raises NoData when there is no such prediction.
+    would lead whoever labels. Raises NoData when there is no such prediction, and Problem when
+    there is a file, in which somebody may have labelled.
     """
+    if target.exists():
+        raise Problem(str(target), "a file", "none, as it may hold labels", "Name another file.")
     start, end = stretch
     known = [column.name for column in contract.known if not column.sensitive]
     found = connection.execute(SAMPLE, {"start": naive(start), "end": naive(end), "share": share})
