@@ -196,6 +196,7 @@ def serve(port: int, auth: str) -> None:
     from preflight.registry import register
     from preflight.restore import restore
     from preflight.serving.keys import place as keys_place
+    from preflight.serving.sinks import PLACE
     from preflight.serving.switches import at_home
 
     place = workspace.root()
@@ -215,7 +216,7 @@ def serve(port: int, auth: str) -> None:
     if auth == "off":
         click.echo("auth: off, so anybody on this machine is answered, and nobody else", err=True)
     click.echo(f"switches, read every second: {switched}", err=True)
-    click.echo(f"log of predictions and outcomes: {variables['PREFLIGHT_LOG']}", err=True)
+    click.echo(f"log of predictions and outcomes: {variables[PLACE]}", err=True)
     os.execve(serving[0], serving, variables)  # noqa: S606 (a list, no shell)
 
 

@@ -231,7 +231,6 @@ def refusing(asked: Loaded, monkeypatch: pytest.MonkeyPatch) -> Loaded:
     model = asked[0]._model
     place = list(model.model.features).index("trip_distance")
     monkeypatch.setattr(model, "refused", type(model.refused)([place]))
-    monkeypatch.setattr(asked[0].answerer, "_refused", ["trip_distance"])
     far = TRIP | {"trip_distance": 99.0}
     monkeypatch.setitem(globals(), "TRIPS", [far, TRIP, far])
     return asked

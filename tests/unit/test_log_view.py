@@ -11,11 +11,11 @@ import pytest
 
 from logged import START, outcomes, predictions, stamp, write
 from preflight.errors import NoData, Problem
-from preflight.log import view
 from preflight.log.compaction import compact
 from preflight.log.query import answer
 from preflight.log.schema import FIELDS
 from preflight.log.view import connect, find, window
+from preflight.serving import sinks
 
 ROWS = 30
 MINUTE = timedelta(minutes=1)
@@ -94,9 +94,11 @@ def test_a_torn_tail_is_cut_before_it_is_read(tmp_path: Path) -> None:
 
 def test_the_folder_is_the_environments_or_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFLIGHT_LOG", "/elsewhere")
-    assert view.place() == Path("/elsewhere")
+    assert sinks.place() == Path("/elsewhere")
     monkeypatch.delenv("PREFLIGHT_LOG")
-    assert view.place() == Path(".preflight/serving/log")
+    assert sinks.place() == Path(".preflight/serving/log")
+    monkeypatch.setenv("PREFLIGHT_LOG", "")
+    assert sinks.place() == Path(".preflight/serving/log")
 
 
 @pytest.mark.parametrize("place", range(3), ids=["compacted", "ended", "live"])

@@ -82,9 +82,8 @@ def _window(
     most = limits.max_mean_shift + limits.max_noise * own.error
     claim = f"On the traffic of window {name} predictions keep their mean, but for that noise."
     yield mean(f"window-shift-{name}", claim, own, most, allowed)
-    if len(slices):
-        claim = f"In every slice of window {name} predictions keep their mean, but for that noise."
-        most_by_slice = slice_limits(own, limits)
-        yield by_slice(f"window-slices-{name}", claim, own, most_by_slice, allowed, slices)
+    claim = f"In every slice of window {name} predictions keep their mean, but for that noise."
+    most_by_slice = slice_limits(own, limits)
+    yield by_slice(f"window-slices-{name}", claim, own, most_by_slice, allowed, slices)
     where = f"window {name}"
     yield rows_moved(limits, f"window-rows-{name}", where, value, refits, allowed)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from preflight.errors import NoData, Problem
-from preflight.layout import LOG
 from preflight.log import inventory, search
 from preflight.log.compaction import engine
 from preflight.log.schema import FIELDS, Stream
@@ -31,11 +30,6 @@ ORDERED = """
 SELECT * REPLACE (input::VARCHAR AS input, explanation::VARCHAR AS explanation)
 FROM predictions WHERE "at" >= ? AND "at" < ? ORDER BY "at", id
 """
-
-
-def place() -> Path:
-    """The log's folder: PREFLIGHT_LOG, or .preflight/serving/log."""
-    return Path(os.environ.get("PREFLIGHT_LOG") or LOG)
 
 
 def connect(

@@ -47,7 +47,6 @@ class Answerer:
         self._ids = Ids()
         self._unit = model.contract.target.unit or ""
         self._unseen = [f"{name}.unseen" for name in model.model.features]
-        self._refused = [model.model.features[place] for place in model.refused]
         self._coverage = model.interval.coverage if model.interval else 0.0
 
     def one(self, columns: Columns, bucket: int, mode: Mode) -> Prediction:
@@ -58,7 +57,7 @@ class Answerer:
         if mode != "normal":
             return self._fallback(columns, bucket, "mode")
         found = self._model.one(columns)
-        if found.outside and self._refused:
+        if found.outside and self._model.refused:
             self._require_seen(columns, found.outside)
         if found.invalid:
             return self._fallback(columns, bucket, "output")
@@ -91,7 +90,7 @@ class Answerer:
 
     def refused(self, columns: Columns, mode: Mode) -> dict[int, Invalid]:
         """Rows of arrays of shape (rows,) that a guard refuses, in their order."""
-        if mode != "normal" or not self._refused:
+        if mode != "normal" or not self._model.refused:
             return {}
         outside = self._model.ranges.outside(self._model.matrix(columns))
         found: dict[int, Invalid] = {}

@@ -1,23 +1,20 @@
 """Explanations of predictions that this replica still has in its log, for operators."""
 
 import asyncio
-import os
 import re
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from preflight.errors import Problem
 from preflight.explanation import explained
-from preflight.layout import LOG
 from preflight.log.search import in_segments
 from preflight.log.segments import ENDING
 from preflight.predictor import Predictor
 from preflight.serving.exchange import Exchange
 from preflight.serving.outcomes import ID
 from preflight.serving.problems import Refusal
-from preflight.serving.sinks import PLACE
+from preflight.serving.sinks import place
 
 ELSEWHERE = "one of this replica's log; `preflight explain ID` looks through all of it"
 encode = msgspec.json.Encoder().encode
@@ -29,7 +26,7 @@ class Explanations:
     def __init__(self, model: Predictor, max_bytes: int) -> None:
         """`max_bytes` bounds a request."""
         self._model, self._most = model, max_bytes
-        self._folder = Path(os.environ.get(PLACE, str(LOG))) / "predictions"
+        self._folder = place() / "predictions"
 
     async def __call__(self, exchange: Exchange) -> None:
         """{"prediction_id": ...} -> its explanation."""

@@ -27,12 +27,17 @@ class Sink(Protocol):
         """End."""
 
 
+def place() -> Path:
+    """The log's folder, or STANDARD: what PREFLIGHT_LOG names, or one of this folder's own."""
+    return Path(os.environ.get(PLACE) or LOG)
+
+
 def sink(stream: Stream, limits: Log) -> Sink:
     """Where a stream goes; torn tails of earlier processes are cut. Raises Problem."""
-    named = os.environ.get(PLACE, str(LOG))
-    if named == STANDARD:
+    named = place()
+    if str(named) == STANDARD:
         return Standard(stream)
-    folder = Path(named) / stream
+    folder = named / stream
     try:
         folder.mkdir(parents=True, exist_ok=True)
         cut_torn(folder)

@@ -16,9 +16,10 @@ from preflight import params
 from preflight.errors import Problem
 from preflight.files import replacing
 from preflight.params import Serving, Switches
+from preflight.serving import hashing, sinks
 
 FILE = "PREFLIGHT_SWITCHES"
-KNOWN = {FILE, "PREFLIGHT_KEYS", "PREFLIGHT_LOG", "PREFLIGHT_HASH_KEY"}
+KNOWN = {FILE, "PREFLIGHT_KEYS", sinks.PLACE, hashing.NAME}
 LINK = re.compile(r"_(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_\d+_\w+)$")  # Kubernetes' own
 DEBUG = {  # with what leaves each off; Python takes any text as on
     "BENTOML_DEBUG": {"", "0", "false"},

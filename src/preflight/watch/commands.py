@@ -255,12 +255,12 @@ def folder(*, needed: bool = True) -> Path:
     """
     from preflight import workspace
     from preflight.errors import NoData, Problem
-    from preflight.log.view import place
+    from preflight.serving.sinks import PLACE, STANDARD, place
 
-    found, remedy = place(), "Let PREFLIGHT_LOG name the folder of the records."
-    if str(found) == "stdout":
-        raise Problem("PREFLIGHT_LOG", "stdout", "a folder that holds the log", remedy)
-    if not found.is_absolute() and "PREFLIGHT_LOG" not in os.environ:
+    found, remedy = place(), f"Let {PLACE} name the folder of the records."
+    if str(found) == STANDARD:
+        raise Problem(PLACE, STANDARD, "a folder that holds the log", remedy)
+    if not found.is_absolute() and not os.environ.get(PLACE):
         found = workspace.root() / found
     if needed and not found.is_dir():
         raise NoData(str(found), "no folder", "the log that a service wrote", remedy)
