@@ -27,7 +27,7 @@ from preflight.serving.door import Door
 from preflight.serving.exchange import Exchange, deprecation
 from preflight.serving.explanations import Explanations
 from preflight.serving.ids import Ids
-from preflight.serving.life import Life
+from preflight.serving.life import Life, give_back
 from preflight.serving.metrics import Metrics
 from preflight.serving.outcomes import Outcomes
 from preflight.serving.problems import Refusal
@@ -121,6 +121,7 @@ class ModelService:
         # What was loaded stays for good: a full collection need not walk through it each time.
         gc.collect()
         gc.freeze()
+        give_back()
         self._parent = os.getppid()
         self._loaded = True
         build = self._build
