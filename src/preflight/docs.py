@@ -16,6 +16,7 @@ from preflight import project as seam
 from preflight.contract import Column, Contract
 from preflight.errors import Problem
 from preflight.gates import limits
+from preflight.rollout import limits as rollout
 from preflight.log.schema import FIELDS, Stream
 from preflight.serving import logs, metrics
 from preflight.serving.requests import expectation
@@ -74,6 +75,7 @@ def _params(root: Path) -> str:
     for name, value in loaded:
         if isinstance(value, BaseModel):
             lines += _section(name.rstrip("_"), value)
+    lines += _section("rollout", rollout.load(root / "params.yaml"))
     return "\n".join([*lines, *_section("gates", limits.load(root / "params.yaml"))])
 
 

@@ -158,7 +158,8 @@ class Registry(Section):
 class Params(Section):
     """All of params.yaml; the sections of a project's own are typed by the project.
 
-    `gates` is typed where it is used, in preflight.gates.limits: no stage depends on it.
+    `gates` and `rollout` are typed where they are used, in preflight.gates.limits and
+    preflight.rollout.limits: no stage depends on them.
     """
 
     project: str
@@ -172,6 +173,7 @@ class Params(Section):
     serving: Serving
     log: Log
     outcomes: Outcomes
+    rollout: dict[str, Any]
     gates: dict[str, Any]
     model: Any
     generator: Any

@@ -17,7 +17,7 @@ import yaml
 from preflight.policy.commits import PARAMS, Change
 from preflight.policy.loosening import Loosening, loosening
 
-SECTIONS = ("gates", "validate", "evaluate")
+SECTIONS = ("gates", "rollout", "validate", "evaluate")
 DECLARED = "gates.differential.expected"
 ROW_RULES = "validate.row_rules"  # null: all of them
 LISTED = "listed"

@@ -1,0 +1,99 @@
+"""From rounds of scrapes to what a judge reads: exact counts at each look, and what is missing."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from preflight.rollout import absences, workers
+from preflight.rollout.counting import Track, clock, track, turns
+from preflight.rollout.figures import edges, figures, total
+from preflight.rollout.observed import ARMS, Array, Observed, Proxied
+from preflight.rollout.scrapes import FAILED, REQUESTS, RETRIED, SENT, UNREACHED, Round
+
+
+def observed(rounds: Sequence[Round], started: float, slow_seconds: float, now: float) -> Observed:
+    """What both arms did since `started`, with times in seconds since 1970.
+
+    Slow is what took longer than `slow_seconds`. Rounds up to the start are what counting begins
+    from. Raises Problem where `slow_seconds` is no edge of an arm's histogram, or where an arm
+    has buckets of entities that are not known here.
+    """
+    rounds = sorted(rounds, key=lambda each: each.at)
+    later = [each for each in rounds if each.at > started]
+    arms, proxies = _tracks(rounds, started), _tracks(rounds, started, proxies=True)
+    found = figures(arms, len(later), slow_seconds)
+    sent, failed, unreached, retried = (
+        total(proxies, len(later), name) for name in (SENT, FAILED, UNREACHED, RETRIED)
+    )
+    looks, frozen = _looks(later, total(arms, len(later)), sent - unreached, bool(proxies))
+    (stable, same), (canary, alike) = (edges(later or rounds, arm) for arm in ARMS)
+    times = np.array([started, *(each.at for each in later)])[looks]
+    missing = [
+        *absences.sentences(rounds, started),
+        *_frozen(frozen, later, (sent - unreached)[-1] - (sent - unreached)[looks[-1]], times[-1]),
+        *_hidden(retried[looks[-1]]),
+        *(sentence for each in (*arms, *proxies) for sentence in each.told),
+        *(f"instances of {arm} differ in their bins" for arm, one in zip(ARMS, (same, alike), strict=True) if not one),
+    ]
+    counted = found.at(REQUESTS, looks).sum(axis=2)
+    return Observed(
+        times,
+        found.shares(looks),
+        found.widths(looks),
+        found.bins(looks, stable if stable == canary and same and alike else ()),
+        (stable, canary),
+        Proxied(sent[looks], failed[looks], unreached[looks], counted) if proxies else None,
+        workers.health(rounds, turns(rounds), started),
+        tuple(missing),
+        max(0.0, now - float(times[-1])),
+    )
+
+
+def _tracks(rounds: Sequence[Round], started: float, *, proxies: bool = False) -> list[Track]:
+    times = [each.at for each in rounds if each.at > started]
+    return [
+        track(listed, times, started, f"the proxy of {arm} {instance}" if proxies else f"{arm} {instance}")
+        for (arm, instance), listed in turns(rounds, proxies=proxies).items()
+    ]
+
+
+def _looks(later: Sequence[Round], moved: Array, reached: Array, proxied: bool) -> tuple[list[int], list[str]]:
+    """The rounds that are looks, 0 for the start, and the arms that were frozen at the end.
+
+    `moved` and `reached`, of shape (rounds + 1, arms), are all that an arm counted, and the
+    requests that a proxy brought to it: an arm that counts none of them shows an old page.
+    """
+    looks, frozen = [0], []
+    for place, each in enumerate(later, 1):
+        if not _whole(each, proxied):
+            continue
+        still = moved[place] == moved[looks[-1]]
+        stuck = still & (reached[place] > reached[looks[-1]])
+        frozen = [arm for arm, one in zip(ARMS, stuck, strict=True) if one]
+        if not frozen:
+            looks.append(place)
+    return looks, frozen
+
+
+def _whole(found: Round, proxied: bool) -> bool:
+    """Whether every process of both arms was read, and every proxy where there are some."""
+    parts = [found.readings, found.proxies] if proxied else [found.readings]
+    return all(
+        {each.arm for each in part} == set(ARMS) and all(each.values is not None for each in part)
+        for part in parts
+    )
+
+
+def _frozen(frozen: Sequence[str], later: Sequence[Round], sent: Array, since: float) -> Iterator[str]:
+    for arm in frozen:
+        count = int(sent[ARMS.index(arm)])
+        yield f"{arm} counted nothing while the proxy sent it {count} requests since {clock(since)}"
+
+
+def _hidden(retried: Array) -> Iterator[str]:
+    for arm, count in zip(ARMS, retried, strict=True):
+        if count:
+            yield (
+                f"the proxy retried {count:g} requests to {arm}: what failed at first and not "
+                "again is in none of its figures"
+            )

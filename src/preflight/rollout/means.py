@@ -1,0 +1,95 @@
+"""Is a mean, or a share of predictions, beyond a bound? Differences by entity bucket.
+
+A new model is meant to answer differently, so widths and predictions are judged by a declared
+bound: within it is fine, beyond it is not. The variance is that of whole entity buckets, and the
+larger of both arms'. Arrays may have leading axes: many rollouts at once.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from preflight.rollout.observed import CANARY, STABLE, Array, Counts
+from preflight.rollout.sequential import beyond, mixed
+
+LEAST = 1e-2  # of the mean: spread below which it is taken for a constant's
+BLOCKS = 8  # in either arm, before there is a variance
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Canary minus `factor` times stable at each look, (..., looks), and its variance.
+
+    Infinite variance where there are too few blocks.
+    """
+
+    estimate: Array
+    variance: Array
+
+
+@dataclass(frozen=True)
+class Shifted:
+    """How far apart the arms' predictions are at each look, arrays of shape (looks,).
+
+    `distance` is Kolmogorov's, `worse` the log-evidence that it is beyond the bound, `fine` that it
+    is within; `growth` is of `fine`, a request of the canary.
+    """
+
+    distance: Array
+    worse: Array
+    fine: Array
+    growth: float
+
+
+def difference(counts: Counts, factor: float = 1.0) -> Difference:
+    """Of cumulative sums of shape (..., looks, arms, blocks).
+
+    Source: Cochran (1977), section 6.3, the variance of a ratio estimate by clusters.
+    """
+    total = counts.total.sum(axis=-1)
+    some = np.maximum(total, 1e-12)
+    mean = counts.hits.sum(axis=-1) / some
+    many = (counts.total > 0).sum(axis=-1)
+    off = (counts.hits - mean[..., np.newaxis] * counts.total) ** 2
+    each = off.sum(axis=-1) / some * (many / np.maximum(many - 1, 1))
+    of_one = np.maximum(each.max(axis=-1), (LEAST * mean[..., STABLE]) ** 2)
+    variance = of_one * (1 / some[..., CANARY] + factor**2 / some[..., STABLE])
+    enough = (many >= BLOCKS).all(axis=-1) & (of_one > 0)
+    estimate = mean[..., CANARY] - factor * mean[..., STABLE]
+    return Difference(np.where(enough, estimate, 0.0), np.where(enough, variance, np.inf))
+
+
+def above(found: Difference, bound: float, scale: float | Array) -> tuple[Array, Array]:
+    """Log-evidence that a difference is above a bound, and that it is below it."""
+    centred = found.estimate - bound
+    return beyond(centred, found.variance, scale), beyond(-centred, found.variance, scale)
+
+
+def growth(found: Difference, requests: float) -> float:
+    """What the evidence that a difference is below 0 gains with a request; 0 where it is not."""
+    estimate, variance = float(found.estimate[-1]), float(found.variance[-1])
+    return estimate**2 / (2 * variance * requests) if estimate < 0 and requests else 0.0
+
+
+def shifted(bins: Array, bound: float) -> Shifted:
+    """Of cumulative predictions by bin, (..., looks, arms, blocks, bins): how the arms differ.
+
+    At each edge between bins, the difference in the share of predictions up to it; the greatest
+    is Kolmogorov's distance. It is beyond the bound at some edge (the mean of all edges' evidence
+    says), or within at every one (the least does).
+    """
+    total = bins.sum(axis=-1)
+    each = [
+        difference(Counts(bins[..., :edge].sum(axis=-1), total))
+        for edge in range(1, bins.shape[-1])
+    ]
+    both = [*each, *(Difference(-one.estimate, one.variance) for one in each)]
+    logs = [above(one, bound, bound) for one in both]
+    out = np.stack([worse for worse, _ in logs], axis=-1)
+    centred = [Difference(one.estimate - bound, one.variance) for one in both]
+    return Shifted(
+        distance=np.max([one.estimate for one in both], axis=0),
+        worse=mixed(out, np.ones(out.shape[-1])),
+        fine=np.min([fine for _, fine in logs], axis=0),
+        growth=min(growth(one, float(total[..., -1, CANARY, :].sum())) for one in centred),
+    )
