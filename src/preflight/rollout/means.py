@@ -29,7 +29,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Shifted:
-    """How far apart the arms' predictions are at each look, arrays of shape (looks,).
+    """How far apart the arms' predictions are at each look, arrays of shape (..., looks).
 
     `distance` is Kolmogorov's, `worse` the log-evidence that it is beyond the bound, `fine` that it
     is within; `growth` is of `fine`, a request of the canary.
@@ -38,7 +38,7 @@ class Shifted:
     distance: Array
     worse: Array
     fine: Array
-    growth: float
+    growth: Array
 
 
 def difference(counts: Counts, factor: float = 1.0) -> Difference:
@@ -65,10 +65,14 @@ def above(found: Difference, bound: float, scale: float | Array) -> tuple[Array,
     return beyond(centred, found.variance, scale), beyond(-centred, found.variance, scale)
 
 
-def growth(found: Difference, requests: float) -> float:
-    """What the evidence that a difference is below 0 gains with a request; 0 where it is not."""
-    estimate, variance = float(found.estimate[-1]), float(found.variance[-1])
-    return estimate**2 / (2 * variance * requests) if estimate < 0 and requests else 0.0
+def growth(found: Difference, requests: Array) -> Array:
+    """What the evidence that a difference is below 0 gains with a request, at the last look.
+
+    Of the leading axes' shape, as `requests` of the canary are; 0 where it is not below.
+    """
+    estimate, variance = np.minimum(found.estimate[..., -1], 0), found.variance[..., -1]
+    gained: Array = estimate**2 / (2 * variance * np.maximum(requests, 1))
+    return gained
 
 
 def shifted(bins: Array, bound: float) -> Shifted:
@@ -87,9 +91,10 @@ def shifted(bins: Array, bound: float) -> Shifted:
     logs = [above(one, bound, bound) for one in both]
     out = np.stack([worse for worse, _ in logs], axis=-1)
     centred = [Difference(one.estimate - bound, one.variance) for one in both]
+    requests = total[..., -1, CANARY, :].sum(axis=-1)
     return Shifted(
         distance=np.max([one.estimate for one in both], axis=0),
         worse=mixed(out, np.ones(out.shape[-1])),
         fine=np.min([fine for _, fine in logs], axis=0),
-        growth=min(growth(one, float(total[..., -1, CANARY, :].sum())) for one in centred),
+        growth=np.min([growth(one, requests) for one in centred], axis=0),
     )

@@ -119,7 +119,7 @@ def _widths(counts: Counts, limits: Limits) -> Tested:
         ratio=canary / stable if stable else None,
         interval=None,
         dispersion=None,
-        growth=means.growth(found, total[-1, CANARY]),
+        growth=float(means.growth(found, total[-1, CANARY])),
     )
 
 
@@ -139,5 +139,5 @@ def _predictions(bins: Array, limits: Limits) -> Tested:
         ratio=float(found.distance[-1]),
         interval=None,
         dispersion=None,
-        growth=found.growth,
+        growth=float(found.growth),
     )

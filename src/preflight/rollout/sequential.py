@@ -12,9 +12,10 @@ from preflight.rollout.observed import Array
 
 def mixed(logs: Array, weights: Array) -> Array:
     """Log of the weighted mean of exp(logs) over the last axis; weights need not sum to 1."""
+    some = weights > 0
+    logs, share = logs[..., some], weights[some] / weights.sum()
     top = logs.max(axis=-1, keepdims=True)
-    mean = np.exp(logs - top) @ (weights / weights.sum())
-    found: Array = top[..., 0] + np.log(mean)
+    found: Array = top[..., 0] + np.log(np.exp(logs - top) @ share)
     return found
 
 

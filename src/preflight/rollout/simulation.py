@@ -4,7 +4,7 @@ The planner's and the study's yardstick. Requests come by Poisson's law to each 
 failures among them one by one or in clumps of one entity.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import log
 
@@ -12,12 +12,13 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from preflight.rollout import blocks, shares
+from preflight.rollout import blocks, means, shares
 from preflight.rollout.limits import Limits, Worse
-from preflight.rollout.observed import CANARY, Array, Counts
+from preflight.rollout.observed import CANARY, STABLE, Array, Counts
 from preflight.serving.metrics import ENTITY_BUCKETS
 
 NEVER = np.iinfo(np.int64).max
+Looks = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -28,15 +29,15 @@ class Decided:
     `requests` those of the canary up to each look, of shape (runs, looks).
     """
 
-    aborted: NDArray[np.int64]
-    promoted: NDArray[np.int64]
+    aborted: Looks
+    promoted: Looks
     requests: Array
 
-    def share(self, which: NDArray[np.int64]) -> float:
+    def share(self, which: Looks) -> float:
         """The share of rollouts that were decided so."""
         return float((which != NEVER).mean())
 
-    def after(self, which: NDArray[np.int64]) -> Array:
+    def after(self, which: Looks) -> Array:
         """Requests of the canary until then; infinite where it was never so."""
         looks = np.minimum(which, self.requests.shape[1] - 1)
         found = np.take_along_axis(self.requests, looks[:, np.newaxis], axis=1)[:, 0]
@@ -61,7 +62,8 @@ def failures(
         return random.binomial(asked.astype(int), np.broadcast_to(rate, asked.shape)).astype(float)
     many = random.poisson(asked * rate / clump)
     more = random.negative_binomial(np.maximum(many, 1), 1 / clump)
-    return many + np.where(many > 0, more, 0.0)
+    found: Array = many + np.where(many > 0, more, 0.0)
+    return found
 
 
 def share(asked: Array, failed: Array, margin: Worse, limits: Limits) -> tuple[Array, Array]:
@@ -90,8 +92,8 @@ def decided(
     )
 
 
-def _first(held: NDArray[np.bool_]) -> NDArray[np.int64]:
-    found: NDArray[np.int64] = np.where(held.any(axis=1), held.argmax(axis=1), NEVER)
+def _first(held: NDArray[np.bool_]) -> Looks:
+    found: Looks = np.where(held.any(axis=1), held.argmax(axis=1), NEVER)
     return found
 
 
@@ -101,8 +103,37 @@ def of_shares(
     limits: Limits,
     random: Generator,
     clump: float = 1.0,
-) -> Iterable[tuple[Array, Array]]:
-    """Evidence of shares with given rates of stable and canary, by the names in `max_worse`."""
+) -> Iterator[tuple[str, Array, Array]]:
+    """Of shares with given rates of stable and canary, by the names in `max_worse`: the evidence.
+
+    A name, and log-evidence at each look that it is worse and that it is fine.
+    """
     for name, both in rates.items():
         margin: Worse = getattr(limits.max_worse, name)
-        yield share(asked, failures(asked, both, random, clump), margin, limits)
+        yield name, *share(asked, failures(asked, both, random, clump), margin, limits)
+
+
+def of_bounds(
+    asked: Array, limits: Limits, random: Generator, shift: float = 0.0, wider: float = 1.0
+) -> Iterator[tuple[str, Array, Array]]:
+    """Of predictions, halved by one edge and shifted over it, and of intervals `wider` in canary.
+
+    The half is where a share varies most. Widths vary by half their mean.
+    """
+    total = asked.cumsum(axis=1)
+    low = np.stack(
+        [
+            random.binomial(asked[..., arm, :].astype(int), 0.5 + shift * arm)
+            for arm in (STABLE, CANARY)
+        ],
+        axis=-2,
+    )
+    weight = blocks.weights(total, limits.max_traffic_ratio)
+    bins = np.stack([low, asked - low], axis=-1) * weight[..., np.newaxis]
+    found = means.shifted(bins.cumsum(axis=1), limits.max_shift)
+    yield "predictions", found.worse, found.fine
+    mean = np.array([1.0, wider])[:, np.newaxis]
+    sums = mean * (asked + 0.5 * np.sqrt(asked) * random.standard_normal(asked.shape))
+    counts = blocks.capped(Counts(sums.cumsum(axis=1), total), limits.max_traffic_ratio)
+    most = limits.max_width_ratio
+    yield "widths", *means.above(means.difference(counts, most), 0.0, most - 1)

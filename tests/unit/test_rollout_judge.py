@@ -1,0 +1,277 @@
+"""The judge on whole rollouts: what it promotes, aborts and leaves open, and in which words."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from preflight.rollout.judge import judge
+from preflight.rollout.observed import CANARY, STABLE, Counts, Health, Observed, Proxied
+from preflight.rollout.verdict import Metric, Verdict
+from rollouts import EVERY, HEALTHY, LABELS, LIMITS, changed, rollout, until
+
+LONG = 250  # looks, with some 7,500 requests of the canary
+
+
+@pytest.fixture(scope="module")
+def healthy() -> Observed:
+    return rollout(seed=1, looks=LONG)
+
+
+def metric(verdict: Verdict, name: str) -> Metric:
+    return next(each for each in verdict.metrics if each.name == name)
+
+
+def test_a_healthy_canary_is_promoted(healthy: Observed) -> None:
+    verdict = judge(healthy, LIMITS)
+    assert verdict.result == "promote", verdict
+    assert "worse by its margin in none of 8 metrics" in verdict.reason
+    assert not verdict.waits
+    assert {each.state for each in verdict.metrics} == {"fine"}
+
+
+def test_too_little_traffic_is_left_open_and_says_how_much_more_it_takes() -> None:
+    verdict = judge(rollout(seed=2, looks=10), LIMITS)
+    assert verdict.result == "continue"
+    assert "more requests of the canary will tell" in verdict.reason
+    errors = metric(verdict, "errors")
+    assert errors.more is not None
+    assert errors.more > 100
+
+
+def test_what_it_takes_is_about_what_it_then_takes() -> None:
+    found = rollout(seed=5, looks=LONG)
+    early = metric(judge(until(found, 40), LIMITS), "flags")
+    assert early.more is not None
+    arrived = next(
+        look
+        for look in range(41, LONG)
+        if (metric(judge(until(found, look), LIMITS), "flags").fine or 0) >= 1
+    )
+    canary = found.shares["flags"].total[:, CANARY].sum(axis=-1)
+    assert 0.3 < (canary[arrived] - canary[40]) / early.more < 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "name", "words"),
+    [
+        ({"errors": 0.03}, "errors", "answered with an error: the canary is worse"),
+        ({"slow": 0.04}, "slow", "took longer than 0.1 s: the canary is worse"),
+        ({"fallbacks": 0.02}, "fallbacks", "were the baseline's: the canary is worse"),
+        ({"flags": 0.03}, "flags", "flagged by a guard: the canary is worse"),
+        ({"moved": 1.0}, "predictions", "of predictions: the canary is worse"),
+        ({"wider": 1.5}, "widths", "wide, stable's 10.0"),
+    ],
+)
+def test_each_regression_aborts_by_its_name(fault: dict[str, float], name: str, words: str) -> None:
+    verdict = judge(rollout(seed=3, **fault), LIMITS)
+    assert verdict.result == "abort"
+    assert words in verdict.reason
+    assert [each.name for each in verdict.metrics if each.state == "worse"] == [name]
+
+
+def test_an_abort_stands_however_much_better_it_gets() -> None:
+    bad, good = rollout(seed=4, looks=60, errors=0.05), rollout(seed=4, looks=LONG)
+    assert judge(bad, LIMITS).result == "abort"
+    parts = (bad.shares["errors"], good.shares["errors"])
+    hits, total = (
+        np.concatenate([first, first[-1] + second])
+        for first, second in zip(*((each.hits, each.total) for each in parts), strict=True)
+    )
+    longer = rollout(seed=4, looks=len(hits) - 1)
+    found = replace(longer, shares=longer.shares | {"errors": Counts(hits, total)})
+    assert judge(found, LIMITS).result == "abort"
+
+
+def test_an_incident_that_hits_both_arms_cancels() -> None:
+    random = np.random.default_rng(5)
+    found = rollout(seed=5, looks=LONG)
+    counts = found.shares["errors"]
+    asked = np.diff(counts.total, axis=0, prepend=0)
+    incident = asked * 0
+    incident[100:110] = random.binomial(asked[100:110].astype(int), 0.5)
+    both = Counts(counts.hits + incident.cumsum(axis=0), counts.total)
+    verdict = judge(replace(found, shares=found.shares | {"errors": both}), LIMITS)
+    assert verdict.result == "promote"
+    alone = incident.copy()
+    alone[:, STABLE] = 0
+    only = Counts(counts.hits + alone.cumsum(axis=0), counts.total)
+    assert judge(replace(found, shares=found.shares | {"errors": only}), LIMITS).result == "abort"
+
+
+def test_clumps_of_a_few_entities_abort_nothing() -> None:
+    found = rollout(seed=6)
+    counts = found.shares["errors"]
+    hits = counts.hits.copy()
+    hits[20:, CANARY, 3] += 60  # one entity's
+    clumped = replace(found, shares=found.shares | {"errors": Counts(hits, counts.total)})
+    verdict = judge(clumped, LIMITS)
+    assert verdict.result == "continue"
+    assert "come in clumps" in metric(verdict, "errors").said
+    spread = counts.hits.copy()
+    spread[20:, CANARY] += 2
+    wide = replace(found, shares=found.shares | {"errors": Counts(spread, counts.total)})
+    assert judge(wide, LIMITS).result == "abort"
+
+
+def test_nothing_read_is_no_verdict() -> None:
+    none = until(rollout(seed=7, looks=3), -1)
+    verdict = judge(replace(none, missing=("canary-1 does not answer.",)), LIMITS)
+    assert (verdict.result, verdict.missing) == ("continue", ("canary-1 does not answer.",))
+
+
+def test_a_start_without_requests_is_no_verdict() -> None:
+    verdict = judge(until(rollout(seed=7, looks=3), 0), LIMITS)
+    assert verdict.result == "continue"
+    assert "no data" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("gone", "words"),
+    [
+        ({"proxied": None}, "no data on unreached"),
+        ({"bins": np.zeros((LONG + 1, 2, 32, 0))}, "no data on predictions"),
+        ({"stale": 300.0}, "last read 300 s ago"),
+    ],
+)
+def test_missing_data_never_passes(healthy: Observed, gone: dict[str, object], words: str) -> None:
+    verdict = judge(replace(healthy, **gone), LIMITS)  # type: ignore[arg-type]
+    assert verdict.result == "continue"
+    assert any(words in each for each in verdict.waits)
+
+
+def test_a_canary_that_answered_only_some_kinds_of_request_is_not_promoted(
+    healthy: Observed,
+) -> None:
+    bins = healthy.bins.copy()
+    bins[:, CANARY, :, 2] += bins[:, CANARY, :, 3]
+    bins[:, CANARY, :, 3] = 0
+    strict = LIMITS.model_copy(update={"max_shift": 0.4})
+    verdict = judge(replace(healthy, bins=bins), strict)
+    assert verdict.result == "continue"
+    assert any("80% of stable's predictions" in each for each in verdict.waits)
+
+
+def test_too_few_requests_are_not_promoted() -> None:
+    few = LIMITS.model_copy(update={"min_requests": 1_000_000})
+    verdict = judge(rollout(seed=1, looks=LONG), few)
+    assert "1,000,000 are needed" in verdict.waits[0]
+
+
+def proxied(found: Observed) -> Proxied:
+    assert found.proxied is not None
+    return found.proxied
+
+
+def test_requests_that_an_arm_does_not_count_abort(healthy: Observed) -> None:
+    counted = proxied(healthy).counted * [1, 0.9]
+    verdict = judge(changed(healthy, "proxied", counted=np.floor(counted)), LIMITS)
+    assert verdict.result == "abort"
+    assert "in one's count and not in the other's" in verdict.reason
+
+
+def test_what_is_on_its_way_between_two_counts_is_not_lost(healthy: Observed) -> None:
+    sent = proxied(healthy).sent
+    late = np.concatenate([sent[:1], (sent[:-1] + sent[1:]) / 2])
+    assert judge(changed(healthy, "proxied", counted=late), LIMITS).result == "promote"
+
+
+def test_an_arm_that_counts_the_others_requests_aborts(healthy: Observed) -> None:
+    sent = proxied(healthy).sent
+    verdict = judge(changed(healthy, "proxied", counted=sent[:, [0, 0]]), LIMITS)
+    assert verdict.result == "abort"
+
+
+def test_failures_that_only_the_proxy_saw_abort(healthy: Observed) -> None:
+    unreached = proxied(healthy).sent * [0, 0.1]
+    verdict = judge(changed(healthy, "proxied", unreached=np.floor(unreached)), LIMITS)
+    assert verdict.result == "abort"
+    assert "got no answer from the arm" in verdict.reason
+
+
+def test_a_dead_canary_is_stopped_at_once() -> None:
+    found = rollout(seed=8, looks=40)
+    proxy = proxied(found)
+    unreached = proxy.sent - proxy.sent[37]
+    unreached[:38] = 0
+    unreached[:, STABLE] = 0
+    verdict = judge(changed(found, "proxied", unreached=unreached), LIMITS)
+    assert verdict.result == "abort"
+    assert "got no answer from the canary" in verdict.reason
+
+
+def test_an_outage_of_both_arms_stops_nothing() -> None:
+    found = rollout(seed=8, looks=40)
+    proxy = proxied(found)
+    unreached = np.maximum(proxy.sent - proxy.sent[37], 0)
+    assert judge(changed(found, "proxied", unreached=unreached), LIMITS).result == "continue"
+
+
+def test_different_bins_are_stopped(healthy: Observed) -> None:
+    edges = (LABELS, ("2", "5", "10", "15", "20", "40", "+Inf"))
+    found = replace(healthy, edges=edges, bins=np.zeros((LONG + 1, 2, 32, 0)))
+    verdict = judge(found, LIMITS)
+    assert verdict.result == "abort"
+    assert "30, 40" in verdict.reason
+
+
+def test_outputs_that_are_no_numbers_are_stopped() -> None:
+    verdict = judge(rollout(seed=9, looks=10, bad_outputs=0.1), LIMITS)
+    assert verdict.result == "abort"
+    assert "no number within the contract's range" in verdict.reason
+
+
+def test_one_odd_callers_bad_outputs_stop_nothing() -> None:
+    found = rollout(seed=9, looks=10)
+    hits = found.shares["bad_outputs"].hits.copy()
+    hits[3:, CANARY, 7] = 9
+    counts = Counts(hits, found.shares["bad_outputs"].total)
+    odd = replace(found, shares=found.shares | {"bad_outputs": counts})
+    assert judge(odd, LIMITS).result == "continue"
+
+
+def test_a_constant_answer_is_stopped() -> None:
+    found = rollout(seed=10, looks=30)
+    bins = found.bins.copy()
+    bins[:, CANARY, :, 4] = bins[:, CANARY].sum(axis=-1)
+    bins[:, CANARY, :, :4] = bins[:, CANARY, :, 5:] = 0
+    verdict = judge(replace(found, bins=bins), LIMITS)
+    assert verdict.result == "abort"
+    assert "in one bin, up to 20" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("health", "words"),
+    [
+        (Health(restarts=3, memory=1e8), "restarted 3 times; 2 are allowed"),
+        (Health(restarts=0, memory=5e8), "holds 500 MB; 400 MB are allowed"),
+    ],
+)
+def test_unhealthy_processes_are_stopped(healthy: Observed, health: Health, words: str) -> None:
+    verdict = judge(replace(healthy, health=health), LIMITS)
+    assert verdict.result == "abort"
+    assert words in verdict.reason
+
+
+def test_a_worker_whose_memory_is_not_shown_is_not_judged_by_it(healthy: Observed) -> None:
+    assert judge(replace(healthy, health=Health(0, None)), LIMITS).result == "promote"
+
+
+def wrong(seed: int, rates: tuple[float, float]) -> Counts:
+    found = rollout(seed, errors=rates[CANARY]) if rates[STABLE] == HEALTHY["errors"] else None
+    assert found is not None
+    return found.shares["errors"]
+
+
+def test_wrong_answers_abort_and_right_ones_need_not_promote(healthy: Observed) -> None:
+    assert judge(healthy, LIMITS, wrong(11, (0.01, 0.05))).result == "abort"
+    fine = judge(healthy, LIMITS, wrong(11, (0.01, 0.01)))
+    assert fine.result == "promote"
+    assert metric(fine, "wrong").fine is None
+
+
+def test_a_verdict_is_plain_data(healthy: Observed) -> None:
+    plain = judge(healthy, LIMITS).plain()
+    assert plain["result"] == "promote"
+    assert plain["at"] == LONG * EVERY
+    assert plain["metrics"][0]["name"] == "errors"
