@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from preflight.rollout.counting import Turn, clock, turns
 from preflight.rollout.observed import ARMS
-from preflight.rollout.scrapes import COUNTERS, Round
+from preflight.rollout.scrapes import COUNTERS, REQUESTS, Round
 
 
 def sentences(rounds: Sequence[Round], started: float) -> Iterator[str]:
@@ -29,9 +29,9 @@ def sentences(rounds: Sequence[Round], started: float) -> Iterator[str]:
 
 def _nobody(name: str, listed: Sequence[float], rounds: Sequence[Round]) -> str:
     if not listed:
-        return f"{name}: no instance was found"
+        return f"{name} has no instance"
     since = next(each.at for each in rounds if each.at > max(listed))
-    return f"{name}: no instance is left since {clock(since)}"
+    return f"{name} has had no instance since {clock(since)}"
 
 
 def _silent(who: str, found: Sequence[Turn], later: Sequence[Round]) -> Iterator[str]:
@@ -43,7 +43,7 @@ def _silent(who: str, found: Sequence[Turn], later: Sequence[Round]) -> Iterator
         yield f"{who} never answered ({last.reason})"
         return
     since = next(at for at, _ in found if at > answered[-1])
-    yield f"{who} does not answer since {clock(since)} ({last.reason})"
+    yield f"{who} has not answered since {clock(since)} ({last.reason})"
 
 
 def _gone(
@@ -58,13 +58,14 @@ def _gone(
         lost = f"what it counted after {clock(answered[-1])} is lost"
     else:
         lost = "it never answered, and what it counted is lost"
-    yield f"{who} is gone since {clock(since)}: {lost}"
+    yield f"{who} has been gone since {clock(since)}: {lost}"
 
 
 def _unshown(arm: str, found: Sequence[Turn], started: float) -> Iterator[str]:
     answered = [each for at, each in found if at > started and each.values is not None]
     if answered:
         names = {each.name for each in answered[-1].series}
-        unshown = [name for name in COUNTERS if name not in names]
+        # Requests have no series before the first.
+        unshown = [name for name in COUNTERS if name not in names and name != REQUESTS]
         if unshown:
             yield f"{arm} shows no {', '.join(unshown)}"

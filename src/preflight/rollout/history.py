@@ -1,14 +1,14 @@
 """From rounds of scrapes to what a judge reads: exact counts at each look, and what is missing."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from preflight.rollout import absences, workers
-from preflight.rollout.counting import Track, clock, track, turns
-from preflight.rollout.figures import edges, figures, total
+from preflight.rollout.counting import Track, Turn, clock, track, turns
+from preflight.rollout.figures import edges, figures, judged, total
 from preflight.rollout.observed import ARMS, Array, Observed, Proxied
-from preflight.rollout.scrapes import FAILED, REQUESTS, RETRIED, SENT, UNREACHED, Round
+from preflight.rollout.scrapes import ATTEMPTS, FAILED, REQUESTS, RETRIED, UNANSWERED, Round, Series
 
 
 def observed(rounds: Sequence[Round], started: float, slow_seconds: float, now: float) -> Observed:
@@ -20,44 +20,66 @@ def observed(rounds: Sequence[Round], started: float, slow_seconds: float, now: 
     """
     rounds = sorted(rounds, key=lambda each: each.at)
     later = [each for each in rounds if each.at > started]
-    arms, proxies = _tracks(rounds, started), _tracks(rounds, started, proxies=True)
-    found = figures(arms, len(later), slow_seconds)
-    sent, failed, unreached, retried = (
-        total(proxies, len(later), name) for name in (SENT, FAILED, UNREACHED, RETRIED)
-    )
-    looks, frozen = _looks(later, total(arms, len(later)), sent - unreached, bool(proxies))
+    arms = _tracks(turns(rounds), later, started, judged(rounds, slow_seconds))
+    proxies = _tracks(turns(rounds, proxies=True), later, started, lambda _: True, "the proxy of ")
+    found = figures(arms, len(later))
+    every, retried = _proxied(proxies, found.at(REQUESTS, range(len(later) + 1)).sum(axis=2))
+    reached = every.sent - every.unreached
+    looks, frozen = _looks(later, total(arms, len(later)), reached, bool(proxies))
     (stable, same), (canary, alike) = (edges(later or rounds, arm) for arm in ARMS)
     times = np.array([started, *(each.at for each in later)])[looks]
     missing = [
         *absences.sentences(rounds, started),
-        *_frozen(frozen, later, (sent - unreached)[-1] - (sent - unreached)[looks[-1]], times[-1]),
+        *_frozen(frozen, reached[-1] - reached[looks[-1]], times[-1]),
         *_hidden(retried[looks[-1]]),
         *(sentence for each in (*arms, *proxies) for sentence in each.told),
-        *(f"instances of {arm} differ in their bins" for arm, one in zip(ARMS, (same, alike), strict=True) if not one),
+        *_unlike({"stable": same, "canary": alike}),
     ]
-    counted = found.at(REQUESTS, looks).sum(axis=2)
     return Observed(
         times,
         found.shares(looks),
         found.widths(looks),
         found.bins(looks, stable if stable == canary and same and alike else ()),
         (stable, canary),
-        Proxied(sent[looks], failed[looks], unreached[looks], counted) if proxies else None,
+        _at(every, looks) if proxies else None,
         workers.health(rounds, turns(rounds), started),
         tuple(missing),
         max(0.0, now - float(times[-1])),
     )
 
 
-def _tracks(rounds: Sequence[Round], started: float, *, proxies: bool = False) -> list[Track]:
-    times = [each.at for each in rounds if each.at > started]
+def _proxied(proxies: Sequence[Track], counted: Array) -> tuple[Proxied, Array]:
+    """The proxy's figures at all rounds, and its retries, of shape (rounds + 1, arms)."""
+    attempts, retried, failed, unanswered = (
+        total(proxies, len(counted) - 1, name) for name in (ATTEMPTS, RETRIED, FAILED, UNANSWERED)
+    )
+    # A retry is counted just before its attempt; an answer that broke off was no failure.
+    sent = np.maximum.accumulate(attempts - retried, axis=0)
+    return Proxied(sent, failed, np.minimum(unanswered, failed), counted), retried
+
+
+def _at(found: Proxied, looks: Sequence[int]) -> Proxied:
+    parts = (found.sent, found.failed, found.unreached, found.counted)
+    return Proxied(*(each[list(looks)] for each in parts))
+
+
+def _tracks(
+    processes: Mapping[tuple[str, str], Sequence[Turn]],
+    later: Sequence[Round],
+    started: float,
+    judged: Callable[[Series], bool],
+    prefix: str = "",
+) -> list[Track]:
+    times = [each.at for each in later]
     return [
-        track(listed, times, started, f"the proxy of {arm} {instance}" if proxies else f"{arm} {instance}")
-        for (arm, instance), listed in turns(rounds, proxies=proxies).items()
+        track(listed, times, started, prefix + " ".join(who), judged)
+        for who, listed in processes.items()
     ]
 
 
-def _looks(later: Sequence[Round], moved: Array, reached: Array, proxied: bool) -> tuple[list[int], list[str]]:
+def _looks(
+    later: Sequence[Round], moved: Array, reached: Array, proxied: bool
+) -> tuple[list[int], list[str]]:
     """The rounds that are looks, 0 for the start, and the arms that were frozen at the end.
 
     `moved` and `reached`, of shape (rounds + 1, arms), are all that an arm counted, and the
@@ -84,7 +106,7 @@ def _whole(found: Round, proxied: bool) -> bool:
     )
 
 
-def _frozen(frozen: Sequence[str], later: Sequence[Round], sent: Array, since: float) -> Iterator[str]:
+def _frozen(frozen: Sequence[str], sent: Array, since: float) -> Iterator[str]:
     for arm in frozen:
         count = int(sent[ARMS.index(arm)])
         yield f"{arm} counted nothing while the proxy sent it {count} requests since {clock(since)}"
@@ -97,3 +119,9 @@ def _hidden(retried: Array) -> Iterator[str]:
                 f"the proxy retried {count:g} requests to {arm}: what failed at first and not "
                 "again is in none of its figures"
             )
+
+
+def _unlike(alike: Mapping[str, bool]) -> Iterator[str]:
+    for arm, one in alike.items():
+        if not one:
+            yield f"instances of {arm} differ in their bins"

@@ -22,7 +22,6 @@ COUNTERS = (LATENCY, BUCKETS, REQUESTS, ERRORS, PREDICTIONS, WIDTH, FLAGGED, FAL
 BEGAN = "preflight_started_seconds"
 WORKERS, MEMORY = "preflight_worker_started_seconds", "preflight_worker_memory_bytes"
 GAUGES = (BEGAN, WORKERS, MEMORY)
-SENT, FAILED, UNREACHED, RETRIED = "sent", "failed", "unreached", "retried"
 MEND = "Remove the line, or begin the rollout again with a new file."
 
 
@@ -33,8 +32,11 @@ class Series(NamedTuple):
     labels: tuple[tuple[str, str], ...] = ()
 
 
-# The proxy's figures of an arm, as requests; a retry is told, and not sent once more.
-PROXY = tuple(Series(name) for name in (SENT, FAILED, UNREACHED, RETRIED))
+# The proxy's figures of an arm. An attempt that got no answer ends in a retry or a failure; the
+# time the proxy is up is no figure, and falls with the others when it begins anew.
+ATTEMPTS, RETRIED, FAILED, UNANSWERED = "attempts", "retried", "failed", "unanswered"
+PROXY = tuple(Series(name) for name in (ATTEMPTS, RETRIED, FAILED, UNANSWERED, "up_seconds"))
+BEGAN_ABOUT = "began_about"  # a gauge of the proxy's, true to some seconds
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
 """The canary's processes, as its gauges show them: restarts and memory."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from preflight.rollout.counting import Turn, gauge
-from preflight.rollout.observed import CANARY, ARMS, Health
+from preflight.rollout.observed import ARMS, CANARY, Health
 from preflight.rollout.scrapes import MEMORY, WORKERS, Round
 
 
@@ -29,7 +30,7 @@ def _replaced(turns: Sequence[Turn], started: float) -> int:
     before = [shown for at, shown in answered if at <= started][-1:]
     shown = [each for each in before + [each for at, each in answered if at > started] if each]
     count = 0
-    for last, now in zip(shown, shown[1:], strict=False):
+    for last, now in pairwise(shown):
         fresh = len(now.items() - last.items())
         count += max(0, fresh - max(0, len(now) - len(last)))
     return count
@@ -44,9 +45,11 @@ def _succeeded(rounds: Sequence[Round], started: float) -> int:
         now = {one.instance for one in each.readings if one.arm == ARMS[CANARY]}
         if each.at > started:
             vacant += len(last - now)
-            taken = min(vacant, len(now - last))
+            back, fresh = len((now - last) & seen), len(now - seen)
+            vacant = max(0, vacant - back)
+            taken = min(vacant, fresh)
             vacant -= taken
-            count += len(now - last - seen) if taken >= len(now - last - seen) else taken
+            count += taken
         seen |= now
         last = now
     return count

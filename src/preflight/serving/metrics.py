@@ -92,6 +92,11 @@ TABLE = (
         "gauge",
         "Processor time of each worker (`pid`) since it started",
     ),
+    Row(
+        "preflight_started_seconds",
+        "gauge",
+        "When the service began, its counters at 0: they outlive its workers",
+    ),
     Row("preflight_worker_started_seconds", "gauge", "When each worker (`pid`) became ready"),
     Row("preflight_outcomes", "counter", "Outcomes that were received and kept"),
     Row(
@@ -145,6 +150,7 @@ class Metrics:
         self._build, self._memory, self._started = (
             made[name] for name in ("build_info", "worker_memory_bytes", "worker_started_seconds")
         )
+        self._began = made["started_seconds"]
         self._processor = made["worker_processor_seconds"]
         self._outcomes, self._refused = made["outcomes"], made["refused"]
         self._log_failures, self._unlogged = made["log_failures"], made["unlogged"]
@@ -262,6 +268,8 @@ class Metrics:
         """Show what is running, and since when; forget gauges of workers that are gone."""
         self._build.labels(**build).set(1)
         self._started.set(time.time())
+        shared = "PROMETHEUS_MULTIPROC_DIR" in os.environ  # by the workers of one parent
+        self._began.set(psutil.Process(os.getppid() if shared else None).create_time())
         self.beat()
         if place := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
             for pid in {int(path.stem.split("_")[-1]) for path in Path(place).glob("gauge_*.db")}:

@@ -59,7 +59,7 @@ def _samples(address: str) -> Samples:
     try:
         with DIRECT.open(f"{address.rstrip('/')}/metrics", timeout=ANSWER_SECONDS) as answer:
             text = answer.read().decode()
-    except (URLError, OSError, HTTPException):
+    except (URLError, OSError, HTTPException, UnicodeDecodeError):
         return {}
     found: dict[str, list[tuple[dict[str, str], float]]] = {}
     try:
