@@ -47,6 +47,7 @@ class Limits(Section):
     max_false_promotion: Level
     max_worse: Shares
     max_error: Positive
+    max_paired: Annotated[float, Field(gt=0, lt=1)]
     max_shift: Annotated[float, Field(gt=0, lt=0.5)]
     max_width_ratio: Annotated[float, Field(gt=1)]
     max_seconds: Positive

@@ -202,8 +202,8 @@ def undecidable(found: Forecast) -> Problem:
         )
     return Problem(
         "the plan",
-        f"{found.honest.share:.0%} of {found.runs} simulated canaries that are no worse are promoted in "
-        f"{duration(found.plan.seconds)}; they wait for {found.slowest}",
+        f"{found.honest.share:.0%} of {found.runs} simulated canaries that are no worse are "
+        f"promoted in {duration(found.plan.seconds)}; they wait for {found.slowest}",
         f"{ENOUGH:.0%} of them",
         remedy,
     )

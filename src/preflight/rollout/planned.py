@@ -62,7 +62,7 @@ def _head(found: Forecast) -> list[str]:
 def _honest(found: Forecast) -> list[str]:
     honest = found.honest
     return [
-        f"A canary that is no worse: promoted in {honest.share:.0%} of {found.runs} rollouts simulated,",
+        f"A canary that is no worse: promoted in {honest.share:.0%} of {found.runs} simulations,",
         f"  half within {duration(honest.seconds)} and {honest.requests:,.0f} of its requests, "
         f"{ENOUGH:.0%} within {duration(honest.most_seconds)} and {honest.most_requests:,.0f},",
         f"  held up most by {found.slowest}; aborted in {found.false_aborts:.1%}",
