@@ -42,7 +42,7 @@ def rollout(
     noise = 3 * np.sqrt(sent) * random.standard_normal(sent.shape)
     widths = sent * WIDTH * np.array([1, wider])[:, None] + noise
     return Observed(
-        times=np.arange(looks + 1) * EVERY,
+        times=np.arange(looks + 1.0) * EVERY,
         shares=shares,
         widths=Counts(widths.cumsum(axis=0), sent.cumsum(axis=0)),
         bins=_bins(sent, moved, random),

@@ -13,6 +13,8 @@ import click
 from preflight import params, workspace
 from preflight.errors import NoData, Problem
 from preflight.layout import METRICS, STATE
+from preflight.rollout import commands as rollouts
+from preflight.rollout import log_commands
 from preflight.watch import commands
 from preflight.workspace import QUIET
 
@@ -267,7 +269,11 @@ def keys_revoke(id: str) -> None:
     click.echo(f"revoked {gone.id} of {gone.client}", err=True)
 
 
-for each in (commands.log, commands.outcomes, commands.explain, commands.replay, commands.triage):
+for each in (
+    *(commands.log, commands.outcomes, commands.explain, commands.replay, commands.triage),
+    *(rollouts.plan_rollout, rollouts.watch_rollout, rollouts.judge),
+    *(log_commands.judge_shadow, log_commands.compare_groups),
+):
     main.add_command(each)
 
 

@@ -16,8 +16,8 @@ from preflight import project as seam
 from preflight.contract import Column, Contract
 from preflight.errors import Problem
 from preflight.gates import limits
-from preflight.rollout import limits as rollout
 from preflight.log.schema import FIELDS, Stream
+from preflight.rollout import limits as rollout
 from preflight.serving import logs, metrics
 from preflight.serving.requests import expectation
 

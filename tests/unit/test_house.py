@@ -72,6 +72,7 @@ def test_python_is_the_same_everywhere() -> None:
 
 CLOSURE = """
 import json, pathlib, sys
+import preflight.rollout.service
 import taxi.service
 from preflight import predictor
 from taxi import contract, features, model, params

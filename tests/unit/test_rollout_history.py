@@ -329,11 +329,14 @@ def test_a_proxy_that_retries_is_told() -> None:
     assert "the proxy retried 5 requests to canary" in found.missing[0]
 
 
-def test_a_proxy_that_does_not_answer_makes_no_look() -> None:
+def test_a_proxy_that_does_not_answer_leaves_the_arms_a_look_of_their_own() -> None:
     found = proxied((page(5), (5, 0, 0, 0), 50), (page(9), (9, 0, 0, 0), 60))
     silent = tuple(Reading(arm, "envoy", reason="gone") for arm in ("stable", "canary"))
     last = Round(START + 20, (stable(200), canary(page(10))), silent)
-    assert look([*found, last]).times.tolist() == [START, START + 10]
+    seen = look([*found, last])
+    assert seen.times.tolist() == [START, START + 10, START + 20]
+    assert seen.proxied is not None
+    assert len(seen.proxied.sent) == 2
 
 
 def test_what_the_service_counts_is_what_is_read() -> None:

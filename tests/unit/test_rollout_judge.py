@@ -64,7 +64,7 @@ def test_what_it_takes_is_about_what_it_then_takes() -> None:
     ],
 )
 def test_each_regression_aborts_by_its_name(fault: dict[str, float], name: str, words: str) -> None:
-    verdict = judge(rollout(seed=3, **fault), LIMITS)
+    verdict = judge(rollout(3, **fault), LIMITS)  # type: ignore[arg-type]
     assert verdict.result == "abort"
     assert words in verdict.reason
     assert [each.name for each in verdict.metrics if each.state == "worse"] == [name]
@@ -79,7 +79,7 @@ def test_an_abort_stands_however_much_better_it_gets() -> None:
         for first, second in zip(*((each.hits, each.total) for each in parts), strict=True)
     )
     longer = rollout(seed=4, looks=len(hits) - 1)
-    found = replace(longer, shares=longer.shares | {"errors": Counts(hits, total)})
+    found = replace(longer, shares={**longer.shares, "errors": Counts(hits, total)})
     assert judge(found, LIMITS).result == "abort"
 
 
@@ -91,12 +91,12 @@ def test_an_incident_that_hits_both_arms_cancels() -> None:
     incident = asked * 0
     incident[100:110] = random.binomial(asked[100:110].astype(int), 0.5)
     both = Counts(counts.hits + incident.cumsum(axis=0), counts.total)
-    verdict = judge(replace(found, shares=found.shares | {"errors": both}), LIMITS)
+    verdict = judge(replace(found, shares={**found.shares, "errors": both}), LIMITS)
     assert verdict.result == "promote"
     alone = incident.copy()
     alone[:, STABLE] = 0
     only = Counts(counts.hits + alone.cumsum(axis=0), counts.total)
-    assert judge(replace(found, shares=found.shares | {"errors": only}), LIMITS).result == "abort"
+    assert judge(replace(found, shares={**found.shares, "errors": only}), LIMITS).result == "abort"
 
 
 def test_clumps_of_a_few_entities_abort_nothing() -> None:
@@ -104,13 +104,13 @@ def test_clumps_of_a_few_entities_abort_nothing() -> None:
     counts = found.shares["errors"]
     hits = counts.hits.copy()
     hits[20:, CANARY, 3] += 60  # one entity's
-    clumped = replace(found, shares=found.shares | {"errors": Counts(hits, counts.total)})
+    clumped = replace(found, shares={**found.shares, "errors": Counts(hits, counts.total)})
     verdict = judge(clumped, LIMITS)
     assert verdict.result == "continue"
     assert "come in clumps" in metric(verdict, "errors").said
     spread = counts.hits.copy()
     spread[20:, CANARY] += 2
-    wide = replace(found, shares=found.shares | {"errors": Counts(spread, counts.total)})
+    wide = replace(found, shares={**found.shares, "errors": Counts(spread, counts.total)})
     assert judge(wide, LIMITS).result == "abort"
 
 
@@ -226,7 +226,7 @@ def test_one_odd_callers_bad_outputs_stop_nothing() -> None:
     hits = found.shares["bad_outputs"].hits.copy()
     hits[3:, CANARY, 7] = 9
     counts = Counts(hits, found.shares["bad_outputs"].total)
-    odd = replace(found, shares=found.shares | {"bad_outputs": counts})
+    odd = replace(found, shares={**found.shares, "bad_outputs": counts})
     assert judge(odd, LIMITS).result == "continue"
 
 

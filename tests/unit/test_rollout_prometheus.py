@@ -42,17 +42,20 @@ class Prometheus(BaseHTTPRequestHandler):
 
     def found(self, query: str, time: float) -> dict[str, Any]:
         """The raw samples within the range."""
-        match = re.fullmatch(r'\{__name__=~"([^"]+)",job="(\w+)"\}\[(\d+)ms\]', query)
+        match = re.fullmatch(
+            r'\{__name__=~"([^"]+)",job="(\w+)"(?:,le=~"([^"]+)")?\}\[(\d+)ms\]', query
+        )
         assert match is not None
         result = [
             {"metric": labels, "values": kept}
             for labels, values in self.stored
             if labels["job"] == match[2] and re.fullmatch(match[1], labels["__name__"])
+            if match[3] is None or re.fullmatch(match[3], labels.get("le", ""))
             if (
                 kept := [
                     [at, repr(value)]
                     for at, value in values.items()
-                    if time - int(match[3]) / 1000 < at <= time
+                    if time - int(match[4]) / 1000 < at <= time
                 ]
             )
         ]
@@ -210,3 +213,18 @@ def test_where_nobody_listens_is_told() -> None:
         address = f"http://127.0.0.1:{closed.server_address[1]}"
     with pytest.raises(Problem, match="refused; expected an answer of Prometheus"):
         rounds(Server(address, {"stable": "", "canary": ""}, EVERY), START, START + 10)
+
+
+def test_of_latency_only_the_edge_that_is_judged_is_read(server: Server) -> None:
+    for arm in ("stable", "canary"):
+        store(arm, f"{arm}-1", [5, 9])
+    odd = {"job": "canary", "instance": "canary-1", "__name__": BUCKETS, **BUCKET, "le": "0.2"}
+    Prometheus.stored.append((odd, {START - 4: 5.0, START + EVERY - 4: 9.0}))
+
+    def edges(read: Server) -> set[str]:
+        found = rounds(read, START, START + EVERY)
+        every = (each for one in found for reading in one.readings for each in reading.series)
+        return {dict(each.labels)["le"] for each in every if each.name == BUCKETS}
+
+    assert edges(server) == {"0.1", "0.2", "+Inf"}
+    assert edges(replace(server, slow=0.1)) == {"0.1", "+Inf"}

@@ -8,7 +8,16 @@ from preflight.rollout import absences, workers
 from preflight.rollout.counting import Track, Turn, clock, track, turns
 from preflight.rollout.figures import edges, figures, judged, total
 from preflight.rollout.observed import ARMS, Array, Observed, Proxied
-from preflight.rollout.scrapes import ATTEMPTS, FAILED, REQUESTS, RETRIED, UNANSWERED, Round, Series
+from preflight.rollout.scrapes import (
+    ATTEMPTS,
+    FAILED,
+    REQUESTS,
+    RETRIED,
+    UNANSWERED,
+    Reading,
+    Round,
+    Series,
+)
 
 
 def observed(rounds: Sequence[Round], started: float, slow_seconds: float, now: float) -> Observed:
@@ -25,9 +34,13 @@ def observed(rounds: Sequence[Round], started: float, slow_seconds: float, now: 
     found = figures(arms, len(later))
     every, retried = _proxied(proxies, found.at(REQUESTS, range(len(later) + 1)).sum(axis=2))
     reached = every.sent - every.unreached
-    looks, frozen = _looks(later, total(arms, len(later)), reached, bool(proxies))
+    looks, frozen = _looks(later, total(arms, len(later)), reached)
+    # A dead canary shows no metrics, and only the proxy what became of its requests.
+    seen = [0, *(place for place, each in enumerate(later, 1) if _whole(each.proxies))]
+    both = sorted(set(looks) & set(seen))
     (stable, same), (canary, alike) = (edges(later or rounds, arm) for arm in ARMS)
-    times = np.array([started, *(each.at for each in later)])[looks]
+    ends = np.array([started, *(each.at for each in later)])
+    times = ends[looks]
     missing = [
         *absences.sentences(rounds, started),
         *_frozen(frozen, reached[-1] - reached[looks[-1]], times[-1]),
@@ -41,10 +54,11 @@ def observed(rounds: Sequence[Round], started: float, slow_seconds: float, now: 
         found.widths(looks),
         found.bins(looks, stable if stable == canary and same and alike else ()),
         (stable, canary),
-        _at(every, looks) if proxies else None,
+        _at(every, both) if proxies else None,
         workers.health(rounds, turns(rounds), started),
         tuple(missing),
-        max(0.0, now - float(times[-1])),
+        max(0.0, now - float(ends[both[-1]] if proxies else times[-1])),
+        _at(every, seen) if proxies else None,
     )
 
 
@@ -77,9 +91,7 @@ def _tracks(
     ]
 
 
-def _looks(
-    later: Sequence[Round], moved: Array, reached: Array, proxied: bool
-) -> tuple[list[int], list[str]]:
+def _looks(later: Sequence[Round], moved: Array, reached: Array) -> tuple[list[int], list[str]]:
     """The rounds that are looks, 0 for the start, and the arms that were frozen at the end.
 
     `moved` and `reached`, of shape (rounds + 1, arms), are all that an arm counted, and the
@@ -87,7 +99,7 @@ def _looks(
     """
     looks, frozen = [0], []
     for place, each in enumerate(later, 1):
-        if not _whole(each, proxied):
+        if not _whole(each.readings):
             continue
         still = moved[place] == moved[looks[-1]]
         stuck = still & (reached[place] > reached[looks[-1]])
@@ -97,12 +109,10 @@ def _looks(
     return looks, frozen
 
 
-def _whole(found: Round, proxied: bool) -> bool:
-    """Whether every process of both arms was read, and every proxy where there are some."""
-    parts = [found.readings, found.proxies] if proxied else [found.readings]
-    return all(
-        {each.arm for each in part} == set(ARMS) and all(each.values is not None for each in part)
-        for part in parts
+def _whole(found: Sequence[Reading]) -> bool:
+    """Whether every process of both arms, or every proxy, was read."""
+    return {each.arm for each in found} == set(ARMS) and all(
+        each.values is not None for each in found
     )
 
 

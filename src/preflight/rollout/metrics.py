@@ -42,9 +42,12 @@ def tested(found: Observed, limits: Limits, labelled: Counts | None = None) -> I
     for name in OF_ARM:
         yield _by_bucket(name, found.shares[name], limits)
     if found.proxied is not None:
-        sent = found.proxied.sent[..., np.newaxis]
-        for name, hits in (("unreached", found.proxied.unreached), ("lost", lost(found.proxied))):
-            yield _in_time(name, Counts(hits[..., np.newaxis], sent), limits)
+        seen, both = found.seen or found.proxied, found.proxied
+        for name, hits, sent in (
+            ("unreached", seen.unreached, seen.sent),
+            ("lost", lost(both), both.sent),
+        ):
+            yield _in_time(name, Counts(hits[..., np.newaxis], sent[..., np.newaxis]), limits)
     if found.widths.total[-1].sum():
         yield _widths(blocks.capped(found.widths, most), limits)
     if found.bins.size:

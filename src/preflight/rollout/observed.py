@@ -56,9 +56,10 @@ class Observed:
     nothing counted. `shares` holds errors, slow, fallbacks, flags and bad_outputs; `widths` the
     sums of interval widths among predictions that have one; `bins` the predictions by bin of the
     contract, of shape (looks, arms, blocks, bins), bins named by `edges` and empty where the arms'
-    edges differ: `edges` of both arms are told. `proxied` is None without a proxy. `missing` says
-    in sentences what could not be read or was lost, and `stale` for how many seconds there has
-    been no look.
+    edges differ: `edges` of both arms are told. `proxied` is None without a proxy; `seen` is
+    the same whenever the proxies were read, a dead arm or not, and None where that is at each
+    look. `missing` says in sentences what could not be read or was lost, and `stale` for how
+    many seconds there has been no look.
     """
 
     times: Array
@@ -70,3 +71,4 @@ class Observed:
     health: Health
     missing: tuple[str, ...] = ()
     stale: float = 0.0
+    seen: Proxied | None = None

@@ -30,7 +30,8 @@ class Server:
 
     `arms` has a selector for each arm, as `job="taxi",pod=~"taxi-canary-.*"`; `instance` is the
     label that names a process; `every` is the interval of its scrapes in seconds. `envoy` selects
-    the proxies, None without one; `clusters` are Envoy's, by arm.
+    the proxies, None without one; `clusters` are Envoy's, by arm. Of the histogram of latency only
+    the edge at `slow` seconds is read, all edges where it is None.
     """
 
     address: str
@@ -39,6 +40,7 @@ class Server:
     instance: str = "instance"
     envoy: str | None = None
     clusters: Mapping[str, str] = field(default_factory=lambda: {arm: arm for arm in ARMS})
+    slow: float | None = None
 
 
 def rounds(server: Server, started: float, now: float) -> list[Round]:
@@ -51,8 +53,10 @@ def rounds(server: Server, started: float, now: float) -> list[Round]:
     ends = np.array([started + server.every * each for each in range(1 - BEFORE, whole + 1)])
     readings: list[list[Reading]] = [[] for _ in ends]
     proxies: list[list[Reading]] = [[] for _ in ends]
+    edges = "" if server.slow is None else f',le=~"|{server.slow:g}([.]0)?|[+]Inf"'
     for arm, selector in server.arms.items():
-        for instance, pages in _instances(server, (*COUNTERS, *GAUGES), selector, ends).items():
+        which = f"{selector}{edges}"
+        for instance, pages in _instances(server, (*COUNTERS, *GAUGES), which, ends).items():
             for place, one in _of_arm(arm, instance, pages):
                 readings[place].append(one)
     if server.envoy is not None:
@@ -127,7 +131,8 @@ def _instances(
         columns.setdefault(metric.get(server.instance, ""), []).append((metric, times, values))
     if not columns or "" in columns:
         found = f"series without the label {server.instance}" if columns else "no series"
-        raise NoData(f"{server.address}, {query}", found, "those of a scrape", "Mend the selector.")
+        where = f"{server.address}, {{{selector}}}"
+        raise NoData(where, found, "those of a scrape", "Mend the selector.")
     return {instance: _pages(listed, ends) for instance, listed in columns.items()}
 
 
@@ -160,13 +165,14 @@ def _samples(address: str, query: str, ends: Array, every: float) -> Iterator[Co
     """Raw samples, with a selector of ranges at an instant; `ends` are those of intervals."""
     seconds = round((ends[-1] - ends[0] + every) * 1000)
     asked = {"query": f"{query}[{seconds}ms]", "time": f"{ends[-1]:.3f}"}
-    found = _answer(address, asked)
+    found = answer(address, asked)
     for each in found:
         times, values = np.array(each["values"], dtype=float).T
         yield each["metric"], times, values
 
 
-def _answer(address: str, asked: Mapping[str, str]) -> Sequence[Mapping[str, Any]]:
+def answer(address: str, asked: Mapping[str, str]) -> Sequence[Mapping[str, Any]]:
+    """The series that an instant query finds; raises Problem where nothing answers it."""
     place = f"{address.rstrip('/')}/api/v1/query"
     try:
         with DIRECT.open(place, urlencode(asked).encode(), timeout=QUERY_SECONDS) as answer:

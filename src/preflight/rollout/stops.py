@@ -59,9 +59,10 @@ def _constant(found: Observed) -> Iterator[str]:
 
 def _dead(found: Observed) -> Iterator[str]:
     """The latest requests, at least DEAD of them, got no answer from the canary."""
-    if found.proxied is None:
+    seen = found.seen or found.proxied
+    if seen is None:
         return
-    sent, lost = found.proxied.sent, found.proxied.unreached
+    sent, lost = seen.sent, seen.unreached
     since = int(np.searchsorted(-(sent[-1, CANARY] - sent[:, CANARY]), -DEAD, side="right")) - 1
     if since < 0 or sent[-1, CANARY] - sent[since, CANARY] < DEAD:
         return

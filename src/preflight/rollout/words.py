@@ -25,7 +25,7 @@ def _figures(found: Tested, limits: Limits) -> str:
     if found.name == "predictions":
         return (
             f"At the bin's edge where they differ most, canary and stable differ in "
-            f"{found.ratio:.1%} of predictions"
+            f"{abs(found.ratio or 0):.1%} of predictions"
         )
     if found.name == "widths":
         return f"The canary's intervals are {found.canary:.2f} wide, stable's {found.stable:.2f}"
