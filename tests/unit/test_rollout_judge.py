@@ -123,7 +123,7 @@ def test_nothing_read_is_no_verdict() -> None:
 def test_a_start_without_requests_is_no_verdict() -> None:
     verdict = judge(until(rollout(seed=7, looks=3), 0), LIMITS)
     assert verdict.result == "continue"
-    assert "no data" in verdict.reason
+    assert verdict.reason == "0 requests of the canary; 200 are needed."
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from preflight.rollout.limits import Limits
 from preflight.rollout.metrics import Tested, tested
 from preflight.rollout.observed import CANARY, STABLE, Counts, Observed
 from preflight.rollout.stops import stops
-from preflight.rollout.verdict import Metric, Result, State, Verdict
+from preflight.rollout.verdict import Metric, Result, State, Verdict, listed
 from preflight.rollout.words import said
 
 # What must be known to promote; outcomes mostly come too late for it.
@@ -96,13 +96,12 @@ def _waits(found: Observed, limits: Limits, metrics: Sequence[Metric]) -> Iterat
     """What promotion waits for, most pressing first."""
     if found.stale > limits.max_stale_seconds:
         yield f"Both arms were last read {found.stale:,.0f} s ago: nothing is known since."
-    known = {each.name for each in metrics}
-    for name in NEEDED:
-        if name not in known:
-            yield f"There is no data on {name}: without it nothing is promoted."
     canary = found.shares["errors"].total[-1, CANARY].sum()
     if canary < limits.min_requests:
         yield f"{canary:,.0f} requests of the canary; {limits.min_requests:,} are needed."
+    known = {each.name for each in metrics}
+    if unknown := [name for name in NEEDED if name not in known]:
+        yield f"There is no data on {listed(unknown)}: without it nothing is promoted."
     if found.bins.size:
         stable, ours = found.bins[-1].sum(axis=1)
         seen = stable[ours > 0].sum() / max(stable.sum(), 1)
