@@ -1,7 +1,7 @@
 # Every command sets up what it needs: the environments follow the locks in requirements/.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: help setup demo test lint gates bench bench-compare bench-serving bench-log soak fuzz load report verdict faults pull-request scope comment audit tools secrets \
+.PHONY: help setup demo test lint gates bench bench-compare bench-serving bench-log judge-study soak fuzz load report verdict faults pull-request scope comment audit tools secrets \
 	repro restore push pull register bento serve bench-pipeline lock clean
 
 # The first Python between 3.11 and 3.13 that really starts.
@@ -64,6 +64,9 @@ fuzz: setup ## 100,000 generated requests: never a 5xx, never a trace
 
 bench-compare: setup ## gate: this commit's times against the champion's, or against BASE=ref
 	@.venv/bin/preflight $(if $(BASE),bench-compare $(BASE),gates benchmark)
+
+judge-study: setup ## thousands of rollouts simulated: the judge beside its rivals; ARGS=--write for docs/judge.md
+	@PYTHONPATH=tests .venv/bin/python -m judging $(ARGS)
 
 load: setup ## gate: the service under its expected load, against the champion's
 	@.venv/bin/preflight gates load

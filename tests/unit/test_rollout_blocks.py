@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from preflight.rollout import blocks, means
+from preflight.rollout import blocks, means, shares
 from preflight.rollout.observed import CANARY, Counts
 from preflight.rollout.simulation import failures, requests
 
@@ -104,3 +104,25 @@ def test_predictions_at_the_bound_are_neither_within_nor_beyond(asked: np.ndarra
     assert (found.worse.max(axis=1) > np.log(20)).mean() <= 0.1
     assert (found.fine.max(axis=1) > np.log(20)).mean() <= 0.1
     assert found.distance[:, -1].mean() == pytest.approx(0.1, abs=0.01)
+
+
+def test_a_bin_that_nobody_is_in_holds_nothing_up(asked: np.ndarray) -> None:
+    random = np.random.default_rng(6)
+    low = random.binomial(asked.astype(int), 0.5)
+    bins = np.stack([0 * low, low, asked - low, 0 * low], axis=-1).cumsum(axis=1)
+    assert (means.shifted(bins, bound=0.1).fine[:, -1] > np.log(20)).all()
+
+
+def test_an_interval_holds_the_ratio_and_narrows(asked: np.ndarray) -> None:
+    random = np.random.default_rng(7)
+    failed = failures(asked, (0.02, 0.03), random)
+    counts = [
+        Counts(hits.cumsum(axis=0), total.cumsum(axis=0))
+        for hits, total in zip(failed, asked, strict=True)
+    ]
+    ends = np.array([shares.interval(each, 1.0) for each in counts])
+    assert ((ends[:, 0] < 1.5) & (ends[:, 1] > 1.5)).mean() >= 0.95
+    assert np.median(ends[:, 1] / ends[:, 0]) < 2.5
+    early = [Counts(each.hits[:20], each.total[:20]) for each in counts]
+    wide = np.array([shares.interval(each, 1.0) for each in early])
+    assert np.median(wide[:, 1] / wide[:, 0]) > 4

@@ -89,7 +89,7 @@ def test_batches_and_requests_without_both_answers_are_in_no_pair(tmp_path: Path
 
 
 def test_pairs_of_a_log_are_judged(log: tuple[Any, Any]) -> None:
-    found = shadow.judge(labelled.pairs(log[1]), LIMITS, 0.02)
+    found = shadow.judge(labelled.pairs(log[1]), LIMITS)
     assert found.requests == (ROWS, ROWS)
     assert "100 of 300 pairs have no outcome" in found.missing[0]
 

@@ -55,7 +55,7 @@ def aborted(difference: Array, block: Places, order: Places) -> float:
 
 
 def test_a_candidate_that_is_no_worse_is_promoted() -> None:
-    found = shadow.judge(answered(5000, seed=1), LIMITS, MARGIN)
+    found = shadow.judge(answered(5000, seed=1), LIMITS)
     wrong, error, agreement = found.metrics
     assert found.result == "promote"
     assert (wrong.name, error.name, agreement.name) == ("wrong", "error", "agreement")
@@ -66,14 +66,14 @@ def test_a_candidate_that_is_no_worse_is_promoted() -> None:
 
 
 def test_errors_that_grow_by_two_minutes_in_a_tenth_of_trips_abort() -> None:
-    found = shadow.judge(answered(4000, seed=2, worse=2.0), LIMITS, MARGIN)
+    found = shadow.judge(answered(4000, seed=2, worse=2.0), LIMITS)
     assert found.result == "abort"
     assert {each.name for each in found.metrics if each.state == "worse"} == {"wrong", "error"}
     assert found.reason.endswith("the candidate is worse.")
 
 
 def test_few_labels_decide_nothing_and_tell_how_many_more_will() -> None:
-    found = shadow.judge(answered(400, seed=3), LIMITS, MARGIN)
+    found = shadow.judge(answered(400, seed=3), LIMITS)
     assert found.result == "continue"
     assert found.metrics[0].more
     assert f"some {found.metrics[0].more:,} more labels will tell" in found.reason
@@ -83,7 +83,7 @@ def test_without_outcomes_the_answers_are_compared() -> None:
     pairs = answered(1000, seed=4)
     shifted = pairs.shadow + 1.0
     none = np.full(1000, np.nan)
-    found = shadow.judge(Pairs(pairs.stable, shifted, none, pairs.block), LIMITS, MARGIN)
+    found = shadow.judge(Pairs(pairs.stable, shifted, none, pairs.block), LIMITS)
     (agreement,) = found.metrics
     assert found.result == "continue"
     assert agreement.interval is not None
@@ -94,7 +94,7 @@ def test_without_outcomes_the_answers_are_compared() -> None:
 
 def test_models_that_answer_alike_are_promoted_soon_and_nothing_is_certain() -> None:
     pairs = answered(300, seed=11, apart=0.0)
-    found = shadow.judge(pairs, LIMITS, MARGIN)
+    found = shadow.judge(pairs, LIMITS)
     wrong, _, agreement = found.metrics
     assert found.result == "promote"
     assert wrong.interval is not None
@@ -105,14 +105,14 @@ def test_models_that_answer_alike_are_promoted_soon_and_nothing_is_certain() -> 
 
 def test_without_pairs_it_continues() -> None:
     empty = np.zeros(0)
-    found = shadow.judge(Pairs(empty, empty, empty, empty.astype(int)), LIMITS, MARGIN)
+    found = shadow.judge(Pairs(empty, empty, empty, empty.astype(int)), LIMITS)
     assert (found.result, found.metrics) == ("continue", ())
 
 
 def test_requests_without_both_answers_are_told() -> None:
     pairs = answered(300, seed=5)
     some = Pairs(pairs.stable, pairs.shadow, pairs.outcome, pairs.block, single=7)
-    told = shadow.judge(some, LIMITS, MARGIN).missing
+    told = shadow.judge(some, LIMITS).missing
     assert told == ("7 requests have not one answer of each model, and are in no pair.",)
 
 
@@ -120,7 +120,7 @@ def test_pairs_of_a_few_entities_decide_nothing() -> None:
     for worse, apart in ((0.0, 0.0), (5.0, 0.3)):
         pairs = answered(4000, seed=6, worse=worse, apart=apart)
         few = Pairs(pairs.stable, pairs.shadow, pairs.outcome, pairs.block % 4)
-        assert shadow.judge(few, LIMITS, MARGIN).result == "continue"
+        assert shadow.judge(few, LIMITS).result == "continue"
 
 
 def test_six_percent_of_pairs_apart_are_promoted_within_5000_labels_seed_7() -> None:

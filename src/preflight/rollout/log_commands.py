@@ -31,7 +31,7 @@ def judge_shadow(start: datetime | None, end: datetime | None, as_json: bool) ->
 
     rows, _ = _matured(start, end)
     declared = limits.load(workspace.root() / "params.yaml")
-    found = shadow.judge(labelled.pairs(rows), declared, declared.max_paired)
+    found = shadow.judge(labelled.pairs(rows), declared)
     printed(found, as_json=as_json)
     sys.exit(STATUS[found.result])
 

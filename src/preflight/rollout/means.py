@@ -12,7 +12,7 @@ import numpy as np
 from preflight.rollout.observed import CANARY, STABLE, Array, Counts
 from preflight.rollout.sequential import beyond, mixed
 
-LEAST = 1e-2  # of the mean: spread below which it is taken for a constant's
+LEAST = 1e-2  # of the mean: spread of one request below which it is taken for a constant's
 BLOCKS = 8  # in either arm, before there is a variance
 
 
@@ -46,14 +46,27 @@ def difference(counts: Counts, factor: float = 1.0) -> Difference:
 
     Source: Cochran (1977), section 6.3, the variance of a ratio estimate by clusters.
     """
-    total = counts.total.sum(axis=-1)
-    some = np.maximum(total, 1e-12)
-    mean = counts.hits.sum(axis=-1) / some
+    total = np.maximum(counts.total.sum(axis=-1), 1e-12)
+    mean = counts.hits.sum(axis=-1)[..., STABLE] / total[..., STABLE]
+    return _difference(counts, (LEAST * mean) ** 2, factor)
+
+
+def share(counts: Counts) -> Difference:
+    """The same of shares: one request has at least the variance of a coin as rare as it."""
+    both = counts.hits.sum(axis=(-2, -1)), counts.total.sum(axis=(-2, -1))
+    rate = (both[0] + 0.5) / (both[1] + 1)
+    return _difference(counts, rate * (1 - rate), 1.0)
+
+
+def _difference(counts: Counts, least: Array, factor: float) -> Difference:
+    """`least` is the variance that one request has at least, of shape (..., looks)."""
+    total = np.maximum(counts.total.sum(axis=-1), 1e-12)
+    mean = counts.hits.sum(axis=-1) / total
     many = (counts.total > 0).sum(axis=-1)
     off = (counts.hits - mean[..., np.newaxis] * counts.total) ** 2
-    each = off.sum(axis=-1) / some * (many / np.maximum(many - 1, 1))
-    of_one = np.maximum(each.max(axis=-1), (LEAST * mean[..., STABLE]) ** 2)
-    variance = of_one * (1 / some[..., CANARY] + factor**2 / some[..., STABLE])
+    each = off.sum(axis=-1) / total * (many / np.maximum(many - 1, 1))
+    of_one = np.maximum(each.max(axis=-1), least)
+    variance = of_one * (1 / total[..., CANARY] + factor**2 / total[..., STABLE])
     enough = (many >= BLOCKS).all(axis=-1) & (of_one > 0)
     estimate = mean[..., CANARY] - factor * mean[..., STABLE]
     return Difference(np.where(enough, estimate, 0.0), np.where(enough, variance, np.inf))
@@ -83,10 +96,8 @@ def shifted(bins: Array, bound: float) -> Shifted:
     says), or within at every one (the least does).
     """
     total = bins.sum(axis=-1)
-    each = [
-        difference(Counts(bins[..., :edge].sum(axis=-1), total))
-        for edge in range(1, bins.shape[-1])
-    ]
+    lower = np.moveaxis(bins.cumsum(axis=-1), -1, 0)[:-1]
+    each = [share(Counts(hits, total)) for hits in lower]
     both = [*each, *(Difference(-one.estimate, one.variance) for one in each)]
     logs = [above(one, bound, bound) for one in both]
     out = np.stack([worse for worse, _ in logs], axis=-1)

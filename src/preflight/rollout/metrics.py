@@ -65,7 +65,8 @@ def lost(proxied: Proxied) -> Array:
     before = np.concatenate([np.zeros((1, 2)), proxied.sent[:-1]])
     counted = np.concatenate([np.zeros((1, 2)), proxied.counted[:-1]])
     off = np.maximum(before - proxied.counted, counted - proxied.sent)
-    found: Array = np.clip(off, 0, proxied.sent)
+    # What was lost stays lost, and is told once.
+    found: Array = np.maximum.accumulate(np.clip(off, 0, proxied.sent), axis=0)
     return found
 
 
@@ -94,7 +95,7 @@ def _share(name: str, counts: Counts, capped: Counts, dispersion: Array, limits:
         stable=stable,
         canary=canary,
         ratio=canary / stable if canary is not None and stable else None,
-        interval=(float(found.low[-1]), float(found.high[-1])) if known else None,
+        interval=shares.interval(capped, float(dispersion[-1])) if known else None,
         dispersion=float(dispersion[-1]),
         growth=shares.growth(capped, margin) / float(dispersion[-1]),
     )

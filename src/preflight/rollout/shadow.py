@@ -16,19 +16,19 @@ TESTS = 2  # metrics that may abort
 CAP = 2.0  # times the largest error that is not wrong: beyond, errors count alike
 
 
-def judge(pairs: Pairs, limits: Limits, margin: float) -> Verdict:
-    """The verdict so far; `margin` is the share of answers by which more may be wrong.
+def judge(pairs: Pairs, limits: Limits) -> Verdict:
+    """The verdict so far.
 
-    The share of answers further than `max_error` from what happened promotes; that or the mean
-    squared error aborts, each at half of `max_false_abort`. Without outcomes it says how far the
-    answers are apart, and continues.
+    The share of answers further than `max_error` from what happened promotes, where it is not
+    higher by `max_paired`; that or the mean squared error aborts, each at half of
+    `max_false_abort`. Without outcomes it says how far the answers are apart, and continues.
     """
     many = len(pairs.stable)
     if not many:
         return Verdict("continue", "No request was answered by both models yet.")
     kept = pairs.labelled()
     labelled = len(kept.stable)
-    tested = (_wrong(kept, limits, margin), _error(kept, limits)) if labelled else ()
+    tested = (_wrong(kept, limits), _error(kept, limits)) if labelled else ()
     waits = tuple(_waits(labelled, tested, limits))
     result, reason = _decided(tested, waits, labelled)
     return Verdict(
@@ -41,12 +41,13 @@ def judge(pairs: Pairs, limits: Limits, margin: float) -> Verdict:
     )
 
 
-def _wrong(pairs: Pairs, limits: Limits, margin: float) -> Metric:
+def _wrong(pairs: Pairs, limits: Limits) -> Metric:
     """More answers beyond `max_error`: `interval` holds the difference, as a share of answers."""
     stable, shadow = (
         (np.abs(each - pairs.outcome) > limits.max_error).astype(float)
         for each in (pairs.stable, pairs.shadow)
     )
+    margin = limits.max_paired
     found = evidence(shadow - stable, pairs.block, margin, limits.max_traffic_ratio)
     clumped = found.blocks[-1] <= limits.max_clumped
     fine = 0.0 if clumped else float(found.fine[-1]) / log(1 / limits.max_false_promotion)

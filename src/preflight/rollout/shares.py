@@ -21,7 +21,7 @@ from preflight.rollout.sequential import mixed
 RATIOS = np.exp(np.linspace(np.log(0.02), np.log(50), 49))
 WORSE = np.where(RATIOS > 1, RATIOS**-0.5, 0.0)
 NO_WORSE = np.where(RATIOS <= 1.01, 1 / (1 + (np.log(RATIOS) / 0.3) ** 2), 0.0)
-ANY = np.ones_like(RATIOS)
+FINE = np.exp(np.linspace(np.log(0.02), np.log(50), 401))  # of the interval
 # Rates far below an amount, as parts of it: where there are no failures the first is the truth.
 FEW, FEW_WEIGHTS = np.array([0.02, 0.2, 0.5]), np.array([0.6, 0.2, 0.2])
 AMOUNT_WEIGHT = 0.25  # of the evidence by the amount; by the ratio the rest
@@ -31,46 +31,52 @@ AMOUNT_WEIGHT = 0.25  # of the evidence by the amount; by the ratio the rest
 class Evidence:
     """Of one share at each look, arrays of shape (..., looks).
 
-    `worse` is the log-evidence against "no worse", `fine` that against "worse by the margin".
-    `blocks` counts those in which the canary failed, `low` and `high` hold the ratio with 95%
-    at every look at once.
+    `worse` is the log-evidence against "no worse", `fine` that against "worse by the margin";
+    `blocks` counts those in which the canary failed.
     """
 
     worse: Array
     fine: Array
-    dispersion: Array
     blocks: Array
-    low: Array
-    high: Array
 
 
-def evidence(counts: Counts, margin: Worse, dispersion: Array, level: float = 0.05) -> Evidence:
+def evidence(counts: Counts, margin: Worse, dispersion: Array) -> Evidence:
     """Evidence from cumulative counts of shape (..., looks, arms, blocks).
 
     `dispersion` is `blocks.dispersion` of them, or another of shape (..., looks); 1 for the plain
     test, which takes each request for independent.
     """
-    hits, total = (blocks.steps(each).sum(axis=-1) for each in (counts.hits, counts.total))
-    every = total.sum(axis=-1)
-    rho = np.where(every > 0, total[..., CANARY] / np.where(every > 0, every, 1.0), 0.0)
-    ratios = np.append(RATIOS, margin.max_ratio)
-    each = hits[..., CANARY, np.newaxis] * np.log(ratios) - hits.sum(axis=-1)[
-        ..., np.newaxis
-    ] * np.log1p(rho[..., np.newaxis] * (ratios - 1))
+    each = _likelihood(counts, np.append(RATIOS, margin.max_ratio))
     logs = np.cumsum(each, axis=-2) / dispersion[..., np.newaxis]
     limit, logs = logs[..., -1], logs[..., :-1]
-    inside = mixed(logs, ANY)[..., np.newaxis] - logs < np.log(1 / level)
     return Evidence(
         worse=mixed(logs, WORSE),
         fine=np.logaddexp(
             mixed(logs, NO_WORSE) - limit + np.log(1 - AMOUNT_WEIGHT),
             _below(counts, margin.max_amount) / dispersion + np.log(AMOUNT_WEIGHT),
         ),
-        dispersion=dispersion,
         blocks=(counts.hits[..., CANARY, :] > 0).sum(axis=-1),
-        low=np.where(inside, RATIOS, np.inf).min(axis=-1),
-        high=np.where(inside, RATIOS, 0.0).max(axis=-1),
     )
+
+
+def interval(counts: Counts, dispersion: float, level: float = 0.05) -> tuple[float, float]:
+    """The ends of the ratio at the last look of (looks, arms, blocks), for all looks at once.
+
+    Ratios that a mixture over all has not become 1 / `level` times as likely as.
+    """
+    logs = _likelihood(counts, FINE).sum(axis=-2) / dispersion
+    inside = FINE[mixed(logs, np.ones_like(FINE)) - logs < np.log(1 / level)]
+    return float(inside[0]), float(inside[-1])
+
+
+def _likelihood(counts: Counts, ratios: Array) -> Array:
+    """Log-likelihood of ratios to that of 1, between looks: (..., looks, ratios)."""
+    hits, total = (blocks.steps(each).sum(axis=-1) for each in (counts.hits, counts.total))
+    every = total.sum(axis=-1)
+    rho = np.where(every > 0, total[..., CANARY] / np.where(every > 0, every, 1.0), 0.0)
+    failed = hits.sum(axis=-1)[..., np.newaxis] * np.log1p(rho[..., np.newaxis] * (ratios - 1))
+    found: Array = hits[..., CANARY, np.newaxis] * np.log(ratios) - failed
+    return found
 
 
 def _below(counts: Counts, amount: float) -> Array:
