@@ -15,11 +15,13 @@ from preflight import bento
 from preflight.gates import benchmark, timing
 from preflight.gates.benchmark import Workload
 
-Kind = Literal["data", "features", "training", "model", "service", "speed", "guards", "workflows"]
+Kind = Literal[
+    *("data", "features", "training", "model", "service", "rollout", "speed", "guards", "workflows")
+]
 CONTRACT, DATA, FEATURES = "src/taxi/contract.py", "src/taxi/data.py", "src/taxi/features.py"
 MODEL, TLC, OWN = "src/taxi/model.py", "src/taxi/tlc.py", "src/taxi/params.py"
 SPLIT, EVALUATE = "src/preflight/stages/split.py", "src/preflight/stages/evaluate.py"
-SERVING = "src/preflight/serving/"
+SERVING, ROLLOUT = "src/preflight/serving/", "src/preflight/rollout/"
 SERVICE, REQUESTS = f"{SERVING}service.py", f"{SERVING}requests.py"
 ANSWERS, DECODED = f"{SERVING}answers.py", "        columns = self.decoder.one(content)\n"
 PULL = ".github/workflows/pull-request.yml"
@@ -755,6 +757,68 @@ FAULTS = (
             ),
         ),
         test="tests/unit/test_outcomes.py",
+    ),
+    Fault(
+        "a judge that takes the best fit for evidence",
+        "rollout",
+        "unit",
+        "aborted_as_seldom_as_promised",
+        edit(
+            f"{ROLLOUT}sequential.py",
+            (
+                "top[..., 0] + np.log(np.exp(logs - top) @ share)",
+                "top[..., 0] + np.log(share.sum())",
+            ),
+        ),
+        test="tests/unit/test_judging.py",
+    ),
+    Fault(
+        "a judge that takes each request for independent",
+        "rollout",
+        "unit",
+        "with_clumps_are_aborted_as_seldom",
+        edit(
+            f"{ROLLOUT}blocks.py",
+            ("np.maximum(1.0, off / np.maximum(freedom, 1.0))", "np.ones_like(off / freedom)"),
+        ),
+        test="tests/unit/test_judging.py",
+    ),
+    Fault(
+        "a judge that passes without data",
+        "rollout",
+        "unit",
+        "missing_data_never_passes",
+        edit(f"{ROLLOUT}judge.py", ("for name in NEEDED if name not in known", "for name in ()")),
+        test="tests/unit/test_rollout_judge.py",
+    ),
+    Fault(
+        "a restart that counts backwards",
+        "rollout",
+        "unit",
+        "test_rollout_history",
+        edit(
+            f"{ROLLOUT}counting.py",
+            ("np.where(restarted[:, None], values[1:], np.maximum(change, 0))", "change"),
+        ),
+        test="tests/unit/test_rollout_history.py",
+    ),
+    Fault(
+        "outcomes in the order of their arrival",
+        "rollout",
+        "unit",
+        "order",
+        edit(
+            f"{ROLLOUT}labelled.py",
+            ('ORDER BY "at", prediction_id) - 1', "ORDER BY received, prediction_id) - 1"),
+        ),
+        test="tests/unit/test_rollout_labelled.py",
+    ),
+    Fault(
+        "margin of a canary widened",
+        "guards",
+        "policy",
+        "rollout.max_worse.errors.max_ratio 2.0 -> 9.0",
+        lay(rollout={"max_worse": {"errors": {"max_ratio": 9.0}}}),
     ),
     Fault(
         "limit loosened",
