@@ -16,7 +16,15 @@ from preflight.gates import benchmark, timing
 from preflight.gates.benchmark import Workload
 
 Kind = Literal[
-    *("data", "features", "training", "model", "service", "rollout", "speed", "guards", "workflows")
+    "data",
+    "features",
+    "training",
+    "model",
+    "service",
+    "rollout",
+    "speed",
+    "guards",
+    "workflows",
 ]
 CONTRACT, DATA, FEATURES = "src/taxi/contract.py", "src/taxi/data.py", "src/taxi/features.py"
 MODEL, TLC, OWN = "src/taxi/model.py", "src/taxi/tlc.py", "src/taxi/params.py"
@@ -762,7 +770,7 @@ FAULTS = (
         "a judge that takes the best fit for evidence",
         "rollout",
         "unit",
-        "aborted_as_seldom_as_promised",
+        "1_in_the_mean",
         edit(
             f"{ROLLOUT}sequential.py",
             (
@@ -770,7 +778,7 @@ FAULTS = (
                 "top[..., 0] + np.log(share.sum())",
             ),
         ),
-        test="tests/unit/test_judging.py",
+        test="tests/unit/test_rollout_oracle.py",
     ),
     Fault(
         "a judge that takes each request for independent",
@@ -806,7 +814,7 @@ FAULTS = (
         "outcomes in the order of their arrival",
         "rollout",
         "unit",
-        "order",
+        "whatever_came_first",
         edit(
             f"{ROLLOUT}labelled.py",
             ('ORDER BY "at", prediction_id) - 1', "ORDER BY received, prediction_id) - 1"),

@@ -116,6 +116,18 @@ def test_groups_hold_the_metric_the_entities_and_the_predictions(
     assert found.entities[-1].sum(axis=-1).tolist() == [len(each) for each in known]
 
 
+def test_looks_stand_in_the_order_of_predictions_whatever_came_first(tmp_path: Path) -> None:
+    asked = predictions(100, value=10.0)
+    write(tmp_path, "predictions", asked)
+    early, late = asked[:50], asked[50:]  # wrong answers are told last
+    write(tmp_path, "outcomes", outcomes(early, after=timedelta(hours=9), value=30.0))
+    write(tmp_path, "outcomes", outcomes(late, after=timedelta(hours=1), value=10.0))
+    _connection, rows = rows_of(tmp_path)
+    found = labelled.arms(rows, LIMITS).wrong
+    assert found.hits.sum(axis=(1, 2)).tolist() == [50, 50]
+    assert found.total.sum(axis=(1, 2)).tolist() == [50, 100]
+
+
 def test_young_predictions_are_in_no_count(tmp_path: Path) -> None:
     write(tmp_path, "predictions", predictions(10) + predictions(5, LATER - timedelta(hours=1)))
     _connection, rows = rows_of(tmp_path)
