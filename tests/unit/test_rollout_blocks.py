@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from preflight.rollout import blocks, means, shares
-from preflight.rollout.observed import CANARY, Counts
+from preflight.rollout.observed import CANARY, STABLE, Counts
 from preflight.rollout.simulation import failures, requests
 
 LOOKS = 100
@@ -37,11 +37,14 @@ def test_outages_are_dispersion_in_time() -> None:
     steady = np.zeros((LOOKS, 2, 1))
     steady[::3] = 1
     burst = np.zeros((LOOKS, 2, 1))
-    burst[50] = steady.sum(axis=0)
-    even, clumped = (
-        blocks.dispersion_in_time(Counts(each.cumsum(axis=0), total)) for each in (steady, burst)
+    burst[50, STABLE], burst[90, CANARY] = steady.sum(axis=0)
+    together = np.zeros((LOOKS, 2, 1))
+    together[50] = steady.sum(axis=0)
+    even, clumped, cancels = (
+        blocks.dispersion_in_time(Counts(each.cumsum(axis=0), total))
+        for each in (steady, burst, together)
     )
-    assert even[-1] == 1
+    assert even[-1] == cancels[-1] == 1
     assert clumped[-1] > 20
 
 

@@ -25,7 +25,7 @@ def metric(verdict: Verdict, name: str) -> Metric:
 def test_a_healthy_canary_is_promoted(healthy: Observed) -> None:
     verdict = judge(healthy, LIMITS)
     assert verdict.result == "promote", verdict
-    assert "worse by its margin in none of 8 metrics" in verdict.reason
+    assert "worse by the margin in none of 8 metrics" in verdict.reason
     assert not verdict.waits
     assert {each.state for each in verdict.metrics} == {"fine"}
 
@@ -197,7 +197,7 @@ def test_a_dead_canary_is_stopped_at_once() -> None:
     unreached[:, STABLE] = 0
     verdict = judge(changed(found, "proxied", unreached=unreached), LIMITS)
     assert verdict.result == "abort"
-    assert "got no answer from the canary" in verdict.reason
+    assert "got no answer from the canary, or a 5xx" in verdict.reason
 
 
 def test_an_outage_of_both_arms_stops_nothing() -> None:
@@ -257,6 +257,72 @@ def test_a_worker_whose_memory_is_not_shown_is_not_judged_by_it(healthy: Observe
     assert judge(replace(healthy, health=Health(0, None)), LIMITS).result == "promote"
 
 
+def in_buckets(found: Observed, many: int) -> Observed:
+    """The same requests, by entities that fill only the first buckets."""
+    fold = (np.arange(32) % many == np.arange(32)[:, None]).astype(float)
+
+    def folded(counts: Counts) -> Counts:
+        return Counts(counts.hits @ fold.T, counts.total @ fold.T)
+
+    return replace(
+        found,
+        shares={name: folded(each) for name, each in found.shares.items()},
+        widths=folded(found.widths),
+        bins=np.einsum("ij,lajb->laib", fold, found.bins),
+    )
+
+
+def test_entities_in_a_third_of_the_buckets_are_enough(healthy: Observed) -> None:
+    assert judge(in_buckets(healthy, 11), LIMITS).result == "promote"
+
+
+def test_looks_far_more_often_than_requests_decide_all_the_same() -> None:
+    often = rollout(seed=15, looks=12_000, asked=(0.75, 0.25))
+    assert metric(judge(often, LIMITS), "errors").state == "fine"
+    bad = rollout(seed=15, looks=2_000, asked=(0.75, 0.25), errors=0.05)
+    assert metric(judge(bad, LIMITS), "errors").state == "worse"
+
+
+def test_bins_that_no_prediction_lies_in_keep_nobody_waiting(healthy: Observed) -> None:
+    bins = healthy.bins.copy()
+    bins[..., 1] += bins[..., 0]
+    bins[..., 0] = 0
+    assert judge(replace(healthy, bins=bins), LIMITS).result == "promote"
+
+
+def test_an_hour_that_changes_while_the_weight_moves_is_none_of_the_canarys() -> None:
+    day, night = rollout(seed=14, asked=(285, 15)), rollout(seed=15, asked=(150, 150))
+    moved = night.bins.copy()  # at night trips are longer, whichever arm answers
+    moved[..., 5] += moved[..., 1] + moved[..., 2]
+    moved[..., 1:3] = 0
+    bins = np.concatenate([day.bins, day.bins[-1] + moved[1:]])
+    widths = Counts(
+        np.concatenate([day.widths.hits, day.widths.hits[-1] + 2 * night.widths.hits[1:]]),
+        np.concatenate([day.widths.total, day.widths.total[-1] + night.widths.total[1:]]),
+    )
+    found = replace(rollout(seed=16, looks=300), bins=bins, widths=widths)
+    verdict = judge(found, LIMITS)
+    assert metric(verdict, "predictions").state == "fine"
+    widths_said = metric(verdict, "widths")
+    assert widths_said.state == "fine"
+    assert widths_said.ratio == pytest.approx(1, abs=0.02)
+
+
+def test_failures_in_few_buckets_are_told_as_such() -> None:
+    verdict = judge(in_buckets(rollout(seed=3, errors=1.0), 5), LIMITS)
+    assert verdict.result == "continue"
+    assert "5 of 32 entity buckets had requests in both arms; 8 are needed" in verdict.waits[0]
+    assert "higher, but in 5 entity buckets only" in metric(verdict, "errors").said
+
+
+def test_a_canary_that_fails_every_request_is_stopped_whoever_asks() -> None:
+    found = in_buckets(rollout(seed=3, looks=40, errors=1.0), 5)
+    failed = proxied(found).sent * [0, 1]
+    verdict = judge(changed(found, "proxied", failed=failed), LIMITS)
+    assert verdict.result == "abort"
+    assert "got no answer from the canary, or a 5xx" in verdict.reason
+
+
 def wrong(seed: int, rates: tuple[float, float]) -> Counts:
     found = rollout(seed, errors=rates[CANARY]) if rates[STABLE] == HEALTHY["errors"] else None
     assert found is not None
@@ -275,3 +341,44 @@ def test_a_verdict_is_plain_data(healthy: Observed) -> None:
     assert plain["result"] == "promote"
     assert plain["at"] == LONG * EVERY
     assert plain["metrics"][0]["name"] == "errors"
+
+
+def test_what_was_late_and_then_came_is_not_lost_however_often() -> None:
+    random = np.random.default_rng(17)
+    found = rollout(seed=17, looks=200)
+    sent = proxied(found).sent
+    behind = np.maximum(np.arange(201)[:, None] - random.integers(0, 6, (201, 2)), 0)
+    counted = np.maximum.accumulate(np.take_along_axis(sent, behind, axis=0))
+    counted[-1] = sent[-1]
+    late = metric(judge(changed(found, "proxied", counted=counted), LIMITS), "lost")
+    assert late.state == "fine"
+    gone = np.floor(counted * [1, 0.95])
+    verdict = judge(changed(found, "proxied", counted=gone), LIMITS)
+    assert metric(verdict, "lost").state == "worse"
+
+
+@pytest.mark.parametrize(("after", "result"), [(0.0, "promote"), (0.05, "abort")])
+def test_an_outage_of_both_arms_blinds_nobody_to_what_comes_after(
+    after: float, result: str
+) -> None:
+    found = rollout(seed=18, looks=LONG)
+    sent = np.diff(proxied(found).sent, axis=0, prepend=0)
+    share = np.zeros_like(sent)
+    share[20:25] = 0.5
+    share[60:, CANARY] = after
+    none = np.floor(sent * share + np.random.default_rng(18).random(sent.shape)).cumsum(axis=0)
+    none -= none[0]
+    verdict = judge(changed(found, "proxied", unreached=none, failed=none), LIMITS)
+    assert metric(verdict, "unreached").state == {"promote": "fine", "abort": "worse"}[result]
+
+
+def test_slow_answers_of_a_fresh_canary_abort_nothing() -> None:
+    found = rollout(seed=12, looks=LONG)
+    counts = found.shares["slow"]
+    hits = counts.hits.copy()
+    hits[1:, CANARY, :10] += 1  # its first ten requests
+    cold = replace(found, shares={**found.shares, "slow": Counts(hits, counts.total)})
+    assert judge(cold, LIMITS).result == "promote"
+    hits[3:, CANARY, :20] += 1  # later ones are its own
+    slow = replace(found, shares={**found.shares, "slow": Counts(hits, counts.total)})
+    assert judge(slow, LIMITS).result == "abort"

@@ -101,3 +101,11 @@ def test_an_odd_base_rate_is_named(word: str) -> None:
 )
 def test_durations_are_said_as_people_do(seconds: float, words: str) -> None:
     assert plan.duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("rate", "clump"), [(0.0, 1.0), (-1.0, 1.0), (float("nan"), 1.0), (1e30, 1.0), (1.0, 0.5)]
+)
+def test_a_plan_of_no_possible_traffic_is_refused(rate: float, clump: float) -> None:
+    with pytest.raises(Problem, match=r"--rate|--clump"):
+        planned.read(rate, STEPS, (), clump)

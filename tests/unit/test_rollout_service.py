@@ -89,7 +89,7 @@ def verdict(address: str, **query: str) -> dict[str, Any]:
 def test_a_healthy_canary_is_promoted(server: Stored) -> None:
     found = verdict(server.address)
     assert found["result"] == "promote", found
-    assert "the canary is worse by its margin in none of 8 metrics" in found["reason"]
+    assert "the canary is worse by the margin in none of 8 metrics" in found["reason"]
     assert [each["name"] for each in found["metrics"]][:2] == ["errors", "slow"]
 
 

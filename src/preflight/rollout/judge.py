@@ -12,6 +12,7 @@ from math import ceil, log
 import numpy as np
 
 from preflight.rollout.limits import Limits
+from preflight.rollout.means import BLOCKS
 from preflight.rollout.metrics import Tested, tested
 from preflight.rollout.observed import CANARY, STABLE, Counts, Observed
 from preflight.rollout.stops import stops
@@ -59,7 +60,7 @@ def _decided(
     if waits:
         return "continue", waits[0]
     return "promote", (
-        f"After {requests:,} requests the canary is worse by its margin in none of "
+        f"After {requests:,} requests of its own the canary is worse by the margin in none of "
         f"{len(metrics)} metrics."
     )
 
@@ -96,9 +97,16 @@ def _waits(found: Observed, limits: Limits, metrics: Sequence[Metric]) -> Iterat
     """What promotion waits for, most pressing first."""
     if found.stale > limits.max_stale_seconds:
         yield f"Both arms were last read {found.stale:,.0f} s ago: nothing is known since."
-    canary = found.shares["errors"].total[-1, CANARY].sum()
+    asked = found.shares["errors"].total[-1]
+    canary, filled = asked[CANARY].sum(), int((asked > 0).sum(axis=-1).min())
+    needed = max(BLOCKS, limits.max_clumped + 1)
     if canary < limits.min_requests:
         yield f"{canary:,.0f} requests of the canary; {limits.min_requests:,} are needed."
+    elif filled < needed:
+        yield (
+            f"{filled} of {asked.shape[-1]} entity buckets had requests in both arms; {needed} are "
+            "needed to tell a release from a caller: send X-Entity-Id, or give a larger weight."
+        )
     known = {each.name for each in metrics}
     if unknown := [name for name in NEEDED if name not in known]:
         yield f"There is no data on {listed(unknown)}: without it nothing is promoted."

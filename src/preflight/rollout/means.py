@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from preflight.rollout import blocks
 from preflight.rollout.observed import CANARY, STABLE, Array, Counts
 from preflight.rollout.sequential import beyond, mixed
 
@@ -97,7 +98,7 @@ def shifted(bins: Array, bound: float) -> Shifted:
     """
     total = bins.sum(axis=-1)
     lower = np.moveaxis(bins.cumsum(axis=-1), -1, 0)[:-1]
-    each = [share(Counts(hits, total)) for hits in lower]
+    each = [share(blocks.matched(Counts(hits, total))) for hits in lower]
     both = [*each, *(Difference(-one.estimate, one.variance) for one in each)]
     logs = [above(one, bound, bound) for one in both]
     out = np.stack([worse for worse, _ in logs], axis=-1)

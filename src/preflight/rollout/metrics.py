@@ -10,6 +10,7 @@ from preflight.rollout.limits import Limits, Worse
 from preflight.rollout.observed import CANARY, STABLE, Array, Counts, Observed, Proxied
 
 OF_ARM = ("errors", "slow", "fallbacks", "flags")
+WARM = 50  # requests of the canary, before which slow answers are those of fresh processes
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Tested:
     `worse` is log-evidence that aborts, minus infinity where too few entities are behind it;
     `fine` that which promotes, None where it need not. `stable`, `canary`, `ratio` and `interval`
     are of the last look, `growth` is how much `fine` gains with each request of a canary that is
-    no worse.
+    no worse. `few` are the entity buckets behind evidence that would abort, were there more.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Tested:
     interval: tuple[float, float] | None
     dispersion: float | None
     growth: float
+    few: int | None = None
 
 
 def tested(found: Observed, limits: Limits, labelled: Counts | None = None) -> Iterator[Tested]:
@@ -40,7 +42,8 @@ def tested(found: Observed, limits: Limits, labelled: Counts | None = None) -> I
     """
     most = limits.max_traffic_ratio
     for name in OF_ARM:
-        yield _by_bucket(name, found.shares[name], limits)
+        counts = found.shares[name]
+        yield _by_bucket(name, blocks.since(counts, WARM) if name == "slow" else counts, limits)
     if found.proxied is not None:
         seen, both = found.seen or found.proxied, found.proxied
         for name, hits, sent in (
@@ -65,8 +68,8 @@ def lost(proxied: Proxied) -> Array:
     before = np.concatenate([np.zeros((1, 2)), proxied.sent[:-1]])
     counted = np.concatenate([np.zeros((1, 2)), proxied.counted[:-1]])
     off = np.maximum(before - proxied.counted, counted - proxied.sent)
-    # What was lost stays lost, and is told once.
-    found: Array = np.maximum.accumulate(np.clip(off, 0, proxied.sent), axis=0)
+    # What the other counted after all was late: what is lost stays lost, and is told once.
+    found: Array = np.minimum.accumulate(np.clip(off, 0, proxied.sent)[::-1], axis=0)[::-1]
     return found
 
 
@@ -87,6 +90,7 @@ def _share(name: str, counts: Counts, capped: Counts, dispersion: Array, limits:
     if counts.hits.shape[-1] == 1:
         many = np.cumsum(np.diff(counts.hits[:, CANARY, 0], prepend=0) > 0)
     stable, canary = (_rate(counts, arm) for arm in (STABLE, CANARY))
+    enough = found.worse[-1] >= np.log(limits.tests / limits.max_false_abort)
     known = stable is not None and canary is not None
     return Tested(
         name=name,
@@ -98,6 +102,7 @@ def _share(name: str, counts: Counts, capped: Counts, dispersion: Array, limits:
         interval=shares.interval(capped, float(dispersion[-1])) if known else None,
         dispersion=float(dispersion[-1]),
         growth=shares.growth(capped, margin) / float(dispersion[-1]),
+        few=int(many[-1]) if many[-1] <= limits.max_clumped and enough else None,
     )
 
 
@@ -108,9 +113,9 @@ def _rate(counts: Counts, arm: int) -> float | None:
 
 def _widths(counts: Counts, limits: Limits) -> Tested:
     most = limits.max_width_ratio
-    found = means.difference(counts, most)
-    total = counts.total.sum(axis=-1)
-    mean = counts.hits.sum(axis=-1) / np.maximum(total, 1e-12)
+    same = blocks.matched(counts)
+    found = means.difference(same, most)
+    mean = same.hits.sum(axis=-1) / np.maximum(same.total.sum(axis=-1), 1e-12)
     scale = np.maximum((most - 1) * mean[:, STABLE], 1e-12)
     worse, fine = means.above(found, 0.0, scale)
     stable, canary = (float(each) for each in mean[-1])
@@ -123,7 +128,7 @@ def _widths(counts: Counts, limits: Limits) -> Tested:
         ratio=canary / stable if stable else None,
         interval=None,
         dispersion=None,
-        growth=float(means.growth(found, total[-1, CANARY])),
+        growth=float(means.growth(found, counts.total[-1, CANARY].sum())),
     )
 
 

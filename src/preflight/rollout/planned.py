@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from math import isfinite
 
 from preflight.errors import Problem
 from preflight.rollout.limits import Shares
@@ -23,6 +24,9 @@ USUAL = {
 
 def read(rate: float, steps: Sequence[str], base: Sequence[str], clump: float) -> Plan:
     """A plan from `5%:10m` and `errors=0.2%`; raises Problem for what is neither."""
+    for where, value, least, most in (("--rate", rate, 0, 1e6), ("--clump", clump, 1, 1e3)):
+        if not least <= value <= most or not value:
+            raise Problem(where, f"{value:g}", f"{least:g} to {most:g}", "Give one of these.")
     return Plan(rate, tuple(map(_step, steps)), USUAL | dict(map(_base, base)), clump)
 
 
@@ -50,7 +54,7 @@ def text(found: Forecast) -> str:
 
 def _head(found: Forecast) -> list[str]:
     plan = found.plan
-    steps = ", ".join(f"{step.weight:.0%} for {duration(step.seconds)}" for step in plan.steps)
+    steps = ", ".join(f"{100 * step.weight:g}% for {duration(step.seconds)}" for step in plan.steps)
     every = plan.rate * plan.seconds
     return [
         f"plan: {plan.rate:g} requests a second; {steps}",
@@ -63,10 +67,14 @@ def _honest(found: Forecast) -> list[str]:
     honest = found.honest
     return [
         f"A canary that is no worse: promoted in {honest.share:.0%} of {found.runs} simulations,",
-        f"  half within {duration(honest.seconds)} and {honest.requests:,.0f} of its requests, "
-        f"{ENOUGH:.0%} within {duration(honest.most_seconds)} and {honest.most_requests:,.0f},",
+        f"  half {_within(honest.seconds, honest.requests)} of its requests, "
+        f"{ENOUGH:.0%} {_within(honest.most_seconds, honest.most_requests)},",
         f"  held up most by {found.slowest}; aborted in {found.false_aborts:.1%}",
     ]
+
+
+def _within(seconds: float, requests: float) -> str:
+    return f"within {duration(seconds)} and {requests:,.0f}" if isfinite(seconds) else "never"
 
 
 def _faults(found: Forecast) -> list[str]:

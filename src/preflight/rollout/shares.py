@@ -71,7 +71,9 @@ def interval(counts: Counts, dispersion: float, level: float = 0.05) -> tuple[fl
 
 def _likelihood(counts: Counts, ratios: Array) -> Array:
     """Log-likelihood of ratios to that of 1, between looks: (..., looks, ratios)."""
-    hits, total = (blocks.steps(each).sum(axis=-1) for each in (counts.hits, counts.total))
+    whole = Counts(*(each.sum(axis=-1, keepdims=True) for each in (counts.hits, counts.total)))
+    ended = blocks.closed(whole)
+    hits, total = (blocks.steps(each)[..., 0] for each in (ended.hits, ended.total))
     every = total.sum(axis=-1)
     rho = np.where(every > 0, total[..., CANARY] / np.where(every > 0, every, 1.0), 0.0)
     failed = hits.sum(axis=-1)[..., np.newaxis] * np.log1p(rho[..., np.newaxis] * (ratios - 1))

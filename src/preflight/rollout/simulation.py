@@ -136,4 +136,4 @@ def of_bounds(
     sums = mean * (asked + 0.5 * np.sqrt(asked) * random.standard_normal(asked.shape))
     counts = blocks.capped(Counts(sums.cumsum(axis=1), total), limits.max_traffic_ratio)
     most = limits.max_width_ratio
-    yield "widths", *means.above(means.difference(counts, most), 0.0, most - 1)
+    yield "widths", *means.above(means.difference(blocks.matched(counts), most), 0.0, most - 1)

@@ -58,11 +58,11 @@ def _constant(found: Observed) -> Iterator[str]:
 
 
 def _dead(found: Observed) -> Iterator[str]:
-    """The latest requests, at least DEAD of them, got no answer from the canary."""
+    """The latest requests, at least DEAD of them, got no answer from the canary, or a 5xx."""
     seen = found.seen or found.proxied
     if seen is None:
         return
-    sent, lost = seen.sent, seen.unreached
+    sent, lost = seen.sent, np.maximum(seen.failed, seen.unreached)
     since = int(np.searchsorted(-(sent[-1, CANARY] - sent[:, CANARY]), -DEAD, side="right")) - 1
     if since < 0 or sent[-1, CANARY] - sent[since, CANARY] < DEAD:
         return
@@ -70,7 +70,8 @@ def _dead(found: Observed) -> Iterator[str]:
     stable = none[STABLE] / max(asked[STABLE], 1)
     if none[CANARY] > TURNED_AWAY * asked[CANARY] and stable < 1 - TURNED_AWAY:
         yield (
-            f"The proxy got no answer from the canary for {none[CANARY]:,.0f} of the last "
+            "The proxy got no answer from the canary, or a 5xx, for "
+            f"{none[CANARY]:,.0f} of the last "
             f"{asked[CANARY]:,.0f} requests; from stable for {none[STABLE]:,.0f} of "
             f"{asked[STABLE]:,.0f}."
         )

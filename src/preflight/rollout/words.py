@@ -30,7 +30,7 @@ def _figures(found: Tested, limits: Limits) -> str:
     if found.name == "widths":
         return f"The canary's intervals are {found.canary:.2f} wide, stable's {found.stable:.2f}"
     if found.name not in SHARES or found.canary is None or found.stable is None:
-        return f"{found.name}: nothing to compare"
+        return f"{found.name}: one of the arms has no requests that count"
     of, what = SHARES[found.name]
     return (
         f"{found.canary:.2%} of the canary's {of} and {found.stable:.2%} of stable's "
@@ -43,9 +43,15 @@ def _meaning(found: Tested, state: str, more: int | None, limits: Limits) -> str
         return f"the canary is worse{_clumps(found)}"
     if state == "fine":
         return f"not worse by the margin, {_margin(found.name, limits)}{_clumps(found)}"
+    if found.few is not None:
+        place = "looks" if found.name in ("unreached", "lost") else "entity buckets"
+        return (
+            f"higher, but in {found.few} {place} only, and more than {limits.max_clumped} abort: "
+            "look whose requests these are"
+        )
     if more is None:
         return f"it cannot be told yet how long this takes to decide{_clumps(found)}"
-    return f"some {more:,} more requests of the canary will tell{_clumps(found)}"
+    return f"roughly {more:,} more requests of the canary will tell{_clumps(found)}"
 
 
 def _clumps(found: Tested) -> str:
@@ -58,6 +64,6 @@ def _margin(name: str, limits: Limits) -> str:
     if name == "predictions":
         return f"{limits.max_shift:.0%} of predictions"
     if name == "widths":
-        return f"{limits.max_width_ratio:g} times stable's"
+        return f"{limits.max_width_ratio:g} times stable's width"
     margin = getattr(limits.max_worse, name)
-    return f"{margin.max_ratio:g} times stable's or {margin.max_amount:.1%}"
+    return f"the larger of {margin.max_ratio:g} times stable's and {margin.max_amount:.1%} more"
