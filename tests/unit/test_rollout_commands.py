@@ -337,7 +337,7 @@ def test_a_plan_that_decides_exits_with_0_and_one_that_cannot_with_1(
     assert found.stdout.startswith("plan: 40 requests a second; 25% for 10 min, 50% for 20 min")
     short = CliRunner().invoke(main, ("plan-rollout", "--rate", "40", "--step", "1%:1m"))
     assert short.exit_code == 1
-    assert "of 30 simulated canaries that are no worse are promoted in 60 s" in short.stderr
+    assert "of 120 simulated canaries that are no worse are promoted in 60 s" in short.stderr
 
 
 def test_a_rollout_is_watched_into_a_file_that_the_judge_reads(

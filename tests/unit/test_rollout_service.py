@@ -240,7 +240,7 @@ def test_garbage_is_refused_by_name_and_never_reaches_prometheus(
     assert server.asked == []
 
 
-@pytest.mark.parametrize("name", ["a", "taxi", "taxi-2", "a" * 63, "7f9b8c6d4"])
+@pytest.mark.parametrize("name", ["a", "taxi", "taxi-2", "a" * 63, "7f9b-8c"])
 def test_names_of_kubernetes_are_taken(name: str) -> None:
     pairs = (ASKED | {"rollout": name}).items()
     assert question(pairs, 0.0) == Question(name, "6d4c", "7f9b")

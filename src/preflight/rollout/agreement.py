@@ -24,13 +24,10 @@ def agreement(pairs: Pairs, limits: Limits) -> Metric:
         name="agreement",
         state="open",
         worse=0.0,
-        fine=None,
         stable=float(pairs.stable.mean()),
         canary=float(pairs.shadow.mean()),
         ratio=far,
         interval=(mean - spread, mean + spread),
-        dispersion=None,
-        more=None,
         said=(
             f"On {len(move):,} requests the candidate's answer less the champion's is {mean:+.2f} "
             f"on average (give or take {spread:.2f}), beyond {limits.max_error:g} either way in "

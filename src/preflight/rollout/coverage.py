@@ -29,13 +29,9 @@ def compared(found: Counts, limits: Limits) -> Metric:
         name="label coverage",
         state="worse" if worse >= 1 else "open",
         worse=max(worse, 0.0),
-        fine=None,
         stable=stable,
         canary=canary,
         ratio=canary / stable if canary is not None and stable else None,
-        interval=None,
-        dispersion=None,
-        more=None,
         said=(
             f"{of_arm[CANARY]:.1%} of the canary's mature predictions and {of_arm[STABLE]:.1%} of "
             f"stable's have an outcome: {what if worse >= 1 else 'no sign of a difference'}."

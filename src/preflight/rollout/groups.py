@@ -91,13 +91,9 @@ def _difference(counts: Counts, aim: Aim) -> tuple[Metric, Result]:
         name=aim.name,
         state="open",
         worse=float(np.max(np.abs(found.estimate) / width, initial=0.0)),
-        fine=None,
         stable=a,
         canary=b,
-        ratio=None,
         interval=(estimate - wide, estimate + wide) if np.isfinite(wide) else None,
-        dispersion=None,
-        more=None,
         said=_said(aim, result, (a, b), (estimate, wide), many),
     ), result
 
@@ -131,13 +127,8 @@ def _split(entities: Array, level: float) -> Metric:
         name="entities",
         state="worse" if worse >= 1 else "open",
         worse=worse,
-        fine=None,
         stable=1 - share,
         canary=share,
-        ratio=None,
-        interval=None,
-        dispersion=None,
-        more=None,
         said=(
             f"Group a has {a[-1]:,.0f} entities and group b {b[-1]:,.0f}, {share:.1%}: "
             f"{unequal if worse >= 1 else 'no sign of an unequal split'}."
@@ -158,13 +149,9 @@ def _asked(found: Groups, level: float) -> Metric:
         name="requests",
         state="worse" if worse >= 1 else "open",
         worse=worse,
-        fine=None,
         stable=a,
         canary=b,
-        ratio=None,
         interval=(estimate - wide, estimate + wide) if np.isfinite(wide) else None,
-        dispersion=None,
-        more=None,
         said=f"An entity asked {a:.1f} times in group a and {b:.1f} in group b: {apart}.",
     )
 
@@ -186,13 +173,7 @@ def _predictions(bins: Array, max_shift: float) -> Iterator[Metric]:
         name="predictions",
         state="worse" if apart else "open",
         worse=max(float(found.worse.max()), 0.0) / log(20),
-        fine=None,
-        stable=None,
-        canary=None,
         ratio=float(found.distance[-1]),
-        interval=None,
-        dispersion=None,
-        more=None,
         said=(
             f"At the bin's edge where they differ most, the groups differ in "
             f"{found.distance[-1]:.1%} of predictions, {within}, {max_shift:.0%}."

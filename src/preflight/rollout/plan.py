@@ -15,11 +15,11 @@ from preflight.rollout.limits import Limits
 from preflight.rollout.observed import Array
 from preflight.rollout.simulation import NEVER, Decided, Looks
 
-RUNS = 300
+RUNS, HONEST = 250, 4
 ENOUGH = 0.8  # share of honest rollouts that a plan must promote
 RATIOS = (1.5, 2.0, 3.0, 5.0)
 LONGER = 8  # times the plan's own length that is looked at for what it would take
-LOOKS = 150  # at most, in a simulated plan: more often changes little
+LOOKS = 100  # at most, in a simulated plan: more often changes little
 
 
 @dataclass(frozen=True)
@@ -98,19 +98,18 @@ class Forecast:
 
 
 def forecast(plan: Plan, limits: Limits, seed: int = 1, runs: int = RUNS) -> Forecast:
-    """Simulate a plan many times, honest and with each fault."""
+    """Simulate a plan `runs` times with each fault, and HONEST times as often without."""
     random = np.random.default_rng(seed)
-    expected = _expected(plan, plan.seconds)
-    asked = simulation.requests(expected, runs, random)
-    fine = {name: (worse, good) for name, worse, good in _honest(plan, asked, limits, random)}
-    found = simulation.decided(fine.values(), limits.tests, asked, limits)
+    asked, fine, found = _simulated(plan, plan.seconds, limits, random, runs)
     honest = _decision(found, found.promoted, plan.seconds)
     needed = honest.most_seconds
     if honest.share < ENOUGH:
         needed = _needed(plan, limits, random, runs)
     slowest = min(fine, key=lambda name: float(np.median(fine[name][1][:, -1])))
     faults = tuple(_faults(plan, fine, asked, limits, random)) if honest.share >= ENOUGH else ()
-    return Forecast(plan, runs, honest, found.share(found.aborted), faults, needed, slowest)
+    return Forecast(
+        plan, len(found.aborted), honest, found.share(found.aborted), faults, needed, slowest
+    )
 
 
 def _expected(plan: Plan, seconds: float) -> Array:
@@ -131,13 +130,23 @@ def _honest(
     yield from simulation.of_bounds(asked, limits, random)
 
 
+def _simulated(
+    plan: Plan, seconds: float, limits: Limits, random: np.random.Generator, runs: int
+) -> tuple[Array, dict[str, tuple[Array, Array]], Decided]:
+    """What becomes of honest canaries; requests and evidence are of the last part of them."""
+    parts = []
+    for _ in range(HONEST):  # one by one, for memory
+        asked = simulation.requests(_expected(plan, seconds), runs, random)
+        fine = {name: (worse, good) for name, worse, good in _honest(plan, asked, limits, random)}
+        parts.append(simulation.decided(fine.values(), limits.tests, asked, limits))
+    return asked, fine, simulation.pooled(parts)
+
+
 def _needed(plan: Plan, limits: Limits, random: np.random.Generator, runs: int) -> float:
     longer = 2
     while longer <= LONGER:
         seconds = longer * plan.seconds
-        asked = simulation.requests(_expected(plan, seconds), runs, random)
-        evidence = [each[1:] for each in _honest(plan, asked, limits, random)]
-        found = simulation.decided(evidence, limits.tests, asked, limits)
+        _, _, found = _simulated(plan, seconds, limits, random, runs)
         decision = _decision(found, found.promoted, seconds)
         if decision.share >= ENOUGH:
             return decision.most_seconds

@@ -93,13 +93,10 @@ def _error(pairs: Pairs, limits: Limits) -> Metric:
         name="error",
         state=state,
         worse=worse,
-        fine=None,
         stable=theirs,
         canary=ours,
         ratio=ours / theirs if theirs else None,
-        interval=None,
         dispersion=float(found.dispersion[-1]),
-        more=None,
         said=(
             f"The candidate's root mean squared error on {len(stable):,} labelled requests is "
             f"{ours:.2f}, the champion's {theirs:.2f} (each error counted up to {cap:g}): "

@@ -4,8 +4,8 @@ The planner's and the study's yardstick. Requests come by Poisson's law to each 
 failures among them one by one or in clumps of one entity.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from math import log
 
 import numpy as np
@@ -89,6 +89,13 @@ def decided(
         aborted=np.where(aborted <= promoted, aborted, NEVER),
         promoted=np.where(promoted < aborted, promoted, NEVER),
         requests=sent,
+    )
+
+
+def pooled(parts: Sequence[Decided]) -> Decided:
+    """Simulations in several parts as one."""
+    return Decided(
+        *(np.concatenate([getattr(each, part.name) for each in parts]) for part in fields(Decided))
     )
 
 

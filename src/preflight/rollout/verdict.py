@@ -22,14 +22,14 @@ class Metric:
     name: str
     state: State
     worse: float
-    fine: float | None
-    stable: float | None
-    canary: float | None
-    ratio: float | None
-    interval: tuple[float, float] | None
-    dispersion: float | None
-    more: int | None
     said: str
+    fine: float | None = None
+    stable: float | None = None
+    canary: float | None = None
+    ratio: float | None = None
+    interval: tuple[float, float] | None = None
+    dispersion: float | None = None
+    more: int | None = None
 
 
 @dataclass(frozen=True)
