@@ -40,7 +40,7 @@ def rollout(
         failed = simulation.failures(sent[None], (rate, canary.get(name, rate)), random, clump)[0]
         shares[name] = Counts(failed.cumsum(axis=0), sent.cumsum(axis=0))
     noise = 3 * np.sqrt(sent) * random.standard_normal(sent.shape)
-    widths = sent * WIDTH * np.array([1, wider])[:, None] + noise
+    widths = np.maximum(sent * WIDTH * np.array([1, wider])[:, None] + noise, 0)
     return Observed(
         times=np.arange(looks + 1.0) * EVERY,
         shares=shares,

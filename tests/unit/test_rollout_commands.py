@@ -81,7 +81,7 @@ def test_a_faulty_canary_exits_with_1(tmp_path: Path, faulty: Observed) -> None:
     found = run("--history", tmp_path / "h.jsonl")
     assert found.exit_code == 1
     assert found.stdout.startswith("ABORT: ")
-    assert "answered with an error" in found.stdout
+    assert "answered with an error" in " ".join(found.stdout.split())
 
 
 def test_too_little_traffic_exits_with_2(tmp_path: Path, healthy: Observed) -> None:
@@ -358,3 +358,37 @@ def test_a_rollout_is_watched_into_a_file_that_the_judge_reads(
     assert found.exit_code == 0, found.output
     assert "00:00:01 UTC stable a: gone; canary a: gone" in found.stderr
     assert len(scrapes.read(file)[0]) == 2
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "0", "-1"])
+def test_a_number_that_is_none_is_refused(tmp_path: Path, number: str) -> None:
+    recorded(tmp_path / "h.jsonl", rollout(seed=1, looks=2))
+    found = run("--history", tmp_path / "h.jsonl", "--every", number)
+    assert found.exit_code == 2
+    assert "--every" in found.output
+
+
+def test_an_address_of_both_arms_is_refused(tmp_path: Path) -> None:
+    arms = ("--stable", "http://127.0.0.1:1", "--canary", "http://127.0.0.1:1/")
+    found = CliRunner().invoke(main, ("watch-rollout", str(tmp_path / "r.jsonl"), *arms))
+    assert found.exit_code == 2
+    assert "have it in common" in found.output
+
+
+def test_what_no_judge_can_read_is_never_the_status_of_an_abort(tmp_path: Path) -> None:
+    file = tmp_path / "rollout.jsonl"
+    recorded(file, rollout(1, looks=3))
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    lines[-1]["readings"][0]["values"][0] = 10**400
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = run("--history", file)
+    assert found.exit_code == 2
+    assert f"line {len(lines)}" in found.stderr
+
+
+def test_a_judge_outside_a_checkout_aborts_no_canary(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = ("--prometheus", "http://127.0.0.1:1", "--stable", 'a="b"', "--canary", 'a="c"')
+    assert run(*asked).exit_code == 2

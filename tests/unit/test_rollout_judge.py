@@ -132,6 +132,7 @@ def test_a_start_without_requests_is_no_verdict() -> None:
         ({"proxied": None}, "no data on unreached"),
         ({"bins": np.zeros((LONG + 1, 2, 32, 0))}, "no data on predictions"),
         ({"stale": 300.0}, "last read 300 s ago"),
+        ({"stale": -300.0}, "last read 300 s in the future"),
     ],
 )
 def test_missing_data_never_passes(healthy: Observed, gone: dict[str, object], words: str) -> None:

@@ -89,5 +89,15 @@ def test_groups_are_compared_by_a_measure(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_measure_that_is_no_column_is_named() -> None:
     found = run("compare-groups", "--measure", "tips", "--better", "higher", "--matters", "1")
     assert found.exit_code == 1
-    assert "tips" in found.stderr
+    assert "--measure tips" in found.stderr
+    assert "SQL over outcome" in found.stderr
     assert "Traceback" not in found.output
+
+
+def test_a_judge_that_cannot_see_the_log_exits_with_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(PLACE, str(tmp_path / "nowhere"))
+    found = run("judge-shadow")
+    assert found.exit_code == 2
+    assert found.stderr.startswith("error: ")

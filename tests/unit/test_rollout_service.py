@@ -20,7 +20,7 @@ import httpx
 import pytest
 
 from preflight.bento import free_port
-from preflight.rollout import questions, service
+from preflight.rollout import service
 from preflight.rollout.questions import Question, question
 from preflight.rollout.service import Reader, application
 from preflight.rollout.verdict import Verdict
@@ -211,7 +211,7 @@ GARBAGE = [
     ("rollout=taxi&stable=6d4c&canary=7f9b&started=", "started"),
     ("rollout=taxi&stable=6d4c&canary=7f9b&started=yesterday", "started"),
     ("rollout=taxi&stable=6d4c&canary=7f9b&started=2026-02-31T00:00:00Z", "started"),
-    ("rollout=taxi&stable=6d4c&canary=7f9b&started=1999-01-01T00:00:00Z", "started"),
+    ("rollout=taxi&stable=6d4c&canary=7f9b&started=2999-01-01T00:00:00Z", "started"),
     ("rollout=taxi&stable=6d4c&canary=7f9b&started=2999-01-01T00:00:00Z", "started"),
     ("rollout=taxi&stable=6d4c&canary=7f9b%22%7Dor%7Bjob%3D~%22.%2A", "canary"),
     ("rollout=taxi&stable=6d4c&canary=.%2A", "canary"),
@@ -257,7 +257,13 @@ def test_a_started_time_is_in_seconds() -> None:
     pairs = ASKED | {"started": "2027-01-15T08:00:00Z"}
     assert question(pairs.items(), 1_800_000_060.0).started == 1_800_000_000.0
     with pytest.raises(Refusal):
-        question(pairs.items(), 1_800_000_001.0 + questions.LONGEST)
+        question(pairs.items(), 1_799_999_900.0)
+
+
+def test_a_rollout_that_began_too_long_ago_is_not_seen_and_no_error(server: Stored) -> None:
+    found = verdict(server.address, started="1999-01-01T00:00:00Z")
+    assert found["result"] == "continue"
+    assert "Begin the rollout again" in found["reason"]
 
 
 @dataclass

@@ -3,11 +3,13 @@
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
+from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -21,7 +23,20 @@ if TYPE_CHECKING:
 Read = Callable[[float], "Found"]  # by seconds since 1970
 STATUS = {"promote": 0, "abort": 1, "continue": 2}
 FOLDER = click.Path(path_type=Path, file_okay=False)
-SECONDS = click.FloatRange(min=0, min_open=True)
+
+
+class Above0(click.FloatRange):
+    """A number above 0, which neither nan nor inf is."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """As a float."""
+        found: float = super().convert(value, param, ctx)
+        if not isfinite(found):
+            self.fail(f"{value} is no number.", param, ctx)
+        return found
+
+
+SECONDS = Above0(min=0, min_open=True)
 CLUSTERS = click.option(
     "--clusters",
     nargs=2,
@@ -87,6 +102,8 @@ def watch_rollout(
     from preflight.rollout.observed import ARMS
     from preflight.rollout.watcher import Targets, watch
 
+    if {each.rstrip("/") for each in stable} & {each.rstrip("/") for each in canary}:
+        raise click.UsageError("An address is of one arm: --stable and --canary have it in common.")
     arms, named = (
         dict(zip(ARMS, (stable, canary), strict=True)),
         dict(zip(ARMS, clusters, strict=True)),
@@ -131,20 +148,35 @@ def judge(
     Example: preflight judge --history rollout.jsonl --every 10
     """
     begun = started.replace(tzinfo=UTC).timestamp() if started else None
-    if history is not None and prometheus is None:
-        read = _of_file(history, begun)
-    elif history is None and prometheus and stable and canary:
-        read = _of_prometheus(prometheus, (stable, canary), interval, envoy, clusters, begun)
-    else:
+    selectors = (stable, canary) if stable and canary else None
+    if (history is None) == (prometheus is None) or (prometheus and not selectors):
         raise click.UsageError("Name a file by --history; or --prometheus, --stable and --canary.")
-    try:
+    with seeing():
+        if prometheus and selectors:
+            read = _of_prometheus(prometheus, selectors, interval, envoy, clusters, begun)
+        else:
+            read = _of_file(cast(Path, history), begun)
         look = _looking(read, logged)
         found = followed(look, every, as_json=as_json) if every else look()
-    except Problem as problem:  # 1 is said of a canary, not of who cannot see it
-        raise NoData(problem.where, problem.found, problem.expected, problem.remedy) from None
     if not every:
         printed(found, as_json=as_json)
     sys.exit(STATUS[found.result])
+
+
+@contextmanager
+def seeing() -> Iterator[None]:
+    """Whatever keeps a judge from seeing is no data: exit status 1 is said of a canary alone."""
+    try:
+        yield
+    except Problem as problem:
+        raise NoData(problem.where, problem.found, problem.expected, problem.remedy) from None
+    except click.ClickException:
+        raise
+    except Exception as error:  # a mistake of ours, or a file that is odd: nothing the canary did
+        found = f"{type(error).__name__}: {error}"
+        raise NoData(
+            "the judge", found, "a verdict", "Mend what it names, or report it."
+        ) from error
 
 
 def _of_file(file: Path, started: float | None) -> Read:

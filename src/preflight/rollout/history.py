@@ -57,7 +57,7 @@ def observed(rounds: Sequence[Round], started: float, slow_seconds: float, now: 
         _at(every, both) if proxies else None,
         workers.health(rounds, turns(rounds), started),
         tuple(missing),
-        max(0.0, now - float(ends[both[-1]] if proxies else times[-1])),
+        now - float(ends[both[-1]] if proxies else times[-1]),
         _at(every, seen) if proxies else None,
     )
 

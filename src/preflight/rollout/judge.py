@@ -97,6 +97,8 @@ def _waits(found: Observed, limits: Limits, metrics: Sequence[Metric]) -> Iterat
     """What promotion waits for, most pressing first."""
     if found.stale > limits.max_stale_seconds:
         yield f"Both arms were last read {found.stale:,.0f} s ago: nothing is known since."
+    if found.stale < -limits.max_stale_seconds:
+        yield f"Both arms were last read {-found.stale:,.0f} s in the future: a clock is wrong."
     asked = found.shares["errors"].total[-1]
     canary, filled = asked[CANARY].sum(), int((asked > 0).sum(axis=-1).min())
     needed = max(BLOCKS, limits.max_clumped + 1)

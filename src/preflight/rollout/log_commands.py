@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from preflight.rollout.commands import STATUS, printed
+from preflight.errors import Problem
+from preflight.rollout.commands import STATUS, Above0, printed, seeing
 from preflight.watch.commands import FROM, HELP, TO, folder
 
 if TYPE_CHECKING:
@@ -29,9 +30,9 @@ def judge_shadow(start: datetime | None, end: datetime | None, as_json: bool) ->
     from preflight import workspace
     from preflight.rollout import labelled, limits, shadow
 
-    rows, _ = _matured(start, end)
-    declared = limits.load(workspace.root() / "params.yaml")
-    found = shadow.judge(labelled.pairs(rows), declared)
+    with seeing():
+        rows, _ = _matured(start, end)
+        found = shadow.judge(labelled.pairs(rows), limits.load(workspace.root() / "params.yaml"))
     printed(found, as_json=as_json)
     sys.exit(STATUS[found.result])
 
@@ -41,7 +42,7 @@ def judge_shadow(start: datetime | None, end: datetime | None, as_json: bool) ->
 @click.option("--better", type=click.Choice(["higher", "lower"]), required=True)
 @click.option(
     "--matters",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Above0(min=0, min_open=True),
     required=True,
     help="The smallest difference that would matter, in the measure's unit.",
 )
@@ -52,16 +53,24 @@ def compare_groups(
 ) -> None:
     """Compare A (stable) with B (canary) by a business measure; "undecided" is a result.
 
-    The measure may use outcome, value, lower, upper, mode and at of a prediction.
+    The measure may use outcome, value, lower, upper, mode and "at" of a prediction.
 
     Example: preflight compare-groups --measure "abs(value - outcome)" --better lower --matters 0.2
     """
+    import duckdb
+
     from preflight import workspace
     from preflight.rollout import groups, labelled, limits
 
     rows, contract = _matured(start, end)
+    try:
+        counted = labelled.groups(rows, measure, contract.target_bins)
+    except (duckdb.ProgrammingError, duckdb.DataError) as error:
+        said = str(error).splitlines()[0]
+        expected = 'SQL over outcome, value, lower, upper, mode and "at"'
+        raise Problem(f"--measure {measure}", said, expected, "Mend it.") from None
     found = groups.compare(
-        labelled.groups(rows, measure, contract.target_bins),
+        counted,
         groups.Aim(measure, "higher" if better == "higher" else "lower", matters),
         limits.load(workspace.root() / "params.yaml").max_shift,
     )

@@ -59,7 +59,7 @@ class Observed:
     edges differ: `edges` of both arms are told. `proxied` is None without a proxy; `seen` is
     the same whenever the proxies were read, a dead arm or not, and None where that is at each
     look. `missing` says in sentences what could not be read or was lost, and `stale` for how
-    many seconds there has been no look.
+    many seconds there has been no look, below 0 where a clock is wrong.
     """
 
     times: Array

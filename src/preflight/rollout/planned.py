@@ -67,14 +67,16 @@ def _honest(found: Forecast) -> list[str]:
     honest = found.honest
     return [
         f"A canary that is no worse: promoted in {honest.share:.0%} of {found.runs} simulations,",
-        f"  half {_within(honest.seconds, honest.requests)} of its requests, "
+        f"  half {_within(honest.seconds, honest.requests)}, "
         f"{ENOUGH:.0%} {_within(honest.most_seconds, honest.most_requests)},",
         f"  held up most by {found.slowest}; aborted in {found.false_aborts:.1%}",
     ]
 
 
 def _within(seconds: float, requests: float) -> str:
-    return f"within {duration(seconds)} and {requests:,.0f}" if isfinite(seconds) else "never"
+    if not isfinite(seconds):
+        return "not at all"
+    return f"within {duration(seconds)} and {requests:,.0f} of its requests"
 
 
 def _faults(found: Forecast) -> list[str]:

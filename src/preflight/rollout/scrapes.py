@@ -154,7 +154,7 @@ def read(path: Path) -> tuple[list[Round], tuple[str, ...]]:
                 tables[found["series"]] = _table(found["names"])
             else:
                 rounds.append(_round(found, tables))
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError):
             shown = line[:60].decode(errors="replace")
             raise Problem(f"{path}, line {place}", shown, "a round of scrapes", MEND) from None
     told = (f"{path.name}: its last line was cut while it was written, and is left out",)

@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from preflight.errors import Problem
+from preflight.errors import NoData, Problem
 from preflight.rollout import limits, sources
 from preflight.rollout.limits import Limits
 from preflight.rollout.prometheus import Server
@@ -35,6 +35,7 @@ from preflight.serving.problems import MEDIA, Refusal, body, internal
 FRESH_SECONDS = 2.0  # that a verdict is given again
 ANSWER_SECONDS = 8.0  # Argo Rollouts waits for 10
 READS = 4  # of Prometheus at once
+LONGEST = 24 * 3600  # seconds of a rollout that are read
 QUESTIONS = 32  # different ones at once
 log = logging.getLogger("preflight")
 
@@ -92,6 +93,9 @@ class Reader:
         """The verdict; raises nothing."""
         now = time.time()
         try:
+            if asked.started is not None and now - asked.started > LONGEST:
+                known = f"a rollout of the last {LONGEST / 3600:g} hours"
+                raise NoData("started", "an older one", known, "Begin the rollout again.")
             found = sources.of_prometheus(self._server(asked), now, asked.started)
             verdict = sources.verdict(found, self.limits, now)
         except Problem as problem:

@@ -13,8 +13,8 @@ from preflight.rollout.counting import clock
 from preflight.rollout.shares import RATIOS
 from preflight.rollout.verdict import Metric, Verdict
 
-WIDTH = 100  # columns
-BLOCKS = 10  # in a bar
+WIDTH = 80  # columns
+BLOCKS = 5  # in a bar
 FULL, EMPTY = "█", "░"
 PLAIN, PLAIN_EMPTY = "#", "."
 COLOURS = {
@@ -27,18 +27,15 @@ COLOURS = {
 }
 NAMES = ("metric", "stable", "canary", "ratio (95%)", "worse", "fine", "requests")
 # Columns, the last of them right-aligned with those of figures.
-WIDTHS = (11, 8, 8, 19, 15, 15, 8)
+WIDTHS = (11, 7, 7, 20, 10, 10, 8)
 RIGHT = (False, True, True, False, False, False, True)
-LEGEND = (
-    "One metric at 100% worse aborts; all at 100% fine promote, after so many more requests if no "
-    "worse."
-)
+LEGEND = "One metric at 100% worse aborts; all at 100% fine promote."
 # The interval's ends where nothing bounds it.
 LEAST, MOST = float(RATIOS[0]), float(RATIOS[-1])
 
 
 def shown(verdict: Verdict, *, colour: bool = False, blocks: bool = True) -> str:
-    """A verdict as one screen of 100 columns.
+    """A verdict as one screen of 80 columns.
 
     `colour` adds codes for a terminal; without `blocks` its bars are ASCII.
     """
@@ -134,7 +131,7 @@ def _metric(found: Metric, blocks: bool) -> str:
 
 
 def _row(cells: Sequence[str]) -> str:
-    return "  ".join(
+    return " ".join(
         f"{cell:>{width}}" if right else f"{cell:<{width}}"
         for cell, width, right in zip(cells, WIDTHS, RIGHT, strict=True)
     ).rstrip()

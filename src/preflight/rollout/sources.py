@@ -8,12 +8,13 @@ import numpy as np
 
 from preflight.errors import NoData, Problem
 from preflight.rollout import prometheus, scrapes
+from preflight.rollout.counting import gauge
 from preflight.rollout.history import observed
 from preflight.rollout.judge import judge
 from preflight.rollout.limits import Limits
 from preflight.rollout.observed import ARMS, CANARY, Counts
 from preflight.rollout.prometheus import Server
-from preflight.rollout.scrapes import Round
+from preflight.rollout.scrapes import BEGAN, Round
 from preflight.rollout.verdict import Verdict
 
 WITHIN = 6 * 3600  # seconds in which a rollout has started, where nobody says when
@@ -48,10 +49,24 @@ def of_file(path: Path, started: float | None = None) -> Found:
 
 
 def _began(path: Path, rounds: Sequence[Round]) -> float:
-    """The round before the first with a canary: a canary that vanishes later began all the same."""
+    """The round before the first with a canary: a canary that vanishes later began all the same.
+
+    A file may hold several rollouts: after APART without one, a canary whose processes all began
+    since is another release's.
+    """
+    began, last = None, 0.0
     for before, each in zip((rounds[0], *rounds), rounds, strict=False):
-        if any(one.arm == ARMS[CANARY] for one in each.readings):
-            return before.at
+        mine = [one for one in each.readings if one.arm == ARMS[CANARY]]
+        if not mine:
+            continue
+        starts = [min(gauge(one, BEGAN).values(), default=0.0) for one in mine]
+        if began is None:
+            began = before.at
+        elif each.at - last > APART and min(starts) > last:
+            began = each.at
+        last = each.at
+    if began is not None:
+        return began
     raise NoData(str(path), f"no canary in {len(rounds):,} rounds", "one", "Watch its instances.")
 
 
@@ -77,6 +92,9 @@ def _first_seen(server: Server, now: float) -> float:
         sought = f"one that was scraped in the last {WITHIN / 3600:g} hours"
         raise NoData(server.address, f"no canary with {selector}", sought, "Is it that release?")
     times = np.array(found[0]["values"], dtype=float)[:, 0]
+    if times[0] <= now - WITHIN + 2 * server.every and not (np.diff(times) > APART).any():
+        told = f"a canary that is older than {WITHIN / 3600:g} hours"
+        raise NoData(server.address, told, "the rollout's start", "Say when it started.")
     returned = np.flatnonzero(np.diff(times) > APART) + 1
     return float(times[returned[-1] if returned.size else 0])
 
