@@ -40,6 +40,7 @@ def test_workers_share_their_counters(two: Service) -> None:
 def test_a_killed_worker_is_replaced_while_the_other_answers(two: Service) -> None:
     gone, other = two.workers()
     before = two.total("preflight_requests_total", route="predict")
+    began = two.total("preflight_started_seconds")
     with load(two, 4) as asked:
         until(lambda: len(asked) > 100, 10)
         gone.kill()
@@ -51,6 +52,8 @@ def test_a_killed_worker_is_replaced_while_the_other_answers(two: Service) -> No
     # Each caller may lose the one request that the dead worker had.
     assert sum(each.status != 200 for each in asked) <= 4
     answered = sum(each.status == 200 for each in asked)
+    # The counts outlive a worker: to a judge the service has not begun anew.
+    assert two.total("preflight_started_seconds") == began > 1.7e9
     # A worker counts a request when its answer has left: of the one in hand it may die in between.
     assert two.total("preflight_requests_total", route="predict") >= before + answered - 1
 

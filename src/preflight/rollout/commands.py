@@ -265,7 +265,6 @@ def printed(found: "Verdict", *, as_json: bool = False) -> None:
     if as_json:
         click.echo(line(found))
         return
-
     colour = _terminal() and not os.environ.get("NO_COLOR")
     click.echo(shown(found, colour=colour, blocks=encodes(sys.stdout.encoding)), color=colour)
 

@@ -19,7 +19,6 @@ from preflight.rollout.observed import Array, Counts
 from preflight.rollout.verdict import Metric
 
 Result = Literal["a is better", "b is better", "undecided"]
-GROUPS = ("a", "b")  # stable and canary
 EQUAL = 200.0  # of both parameters of the beta mixture: shares looked for are near a half
 
 

@@ -85,7 +85,7 @@ def _below(counts: Counts, amount: float) -> Array:
     """Log-evidence that the canary's rate is below an amount, by its own counts alone.
 
     Whatever the stable rate is, worse by the amount is at least the amount: where neither arm
-    fails there is no ratio, and this decides after some `log(1 / beta) / amount` requests.
+    fails there is no ratio, and this decides, after some `1.6 log(1 / beta) / amount` requests.
     """
     hits, total = (each[..., CANARY, :].sum(axis=-1) for each in (counts.hits, counts.total))
     logs = hits[..., np.newaxis] * np.log(FEW) - (FEW - 1) * amount * total[..., np.newaxis]
