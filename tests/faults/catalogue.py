@@ -987,7 +987,7 @@ FAULTS = (
         "sleep in predict",
         "speed",
         "benchmark",
-        "predict-one: 1",
+        "ms against",
         predicted('__import__("time").sleep(0.02)'),
         during=_timing("predict-one"),
     ),
