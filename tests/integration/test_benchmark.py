@@ -46,3 +46,15 @@ def test_a_sleep_in_predict_is_red_and_features_beside_it_are_not(case: Case) ->
 def test_training_is_timed_in_the_environment_of_development(case: Case) -> None:
     found = benchmark.measured(case, "training")
     assert 0 < found.seconds("head") < 60
+
+
+def test_what_runs_the_same_bytes_is_not_timed(built: Path, checkout: Path) -> None:
+    (checkout / "README.md").write_text("other words\n")
+    commit(checkout, "Say it otherwise")
+    known = limits.load(checkout / "params.yaml")
+    base = git(built, "rev-parse", "HEAD").strip()
+    with opened(
+        checkout, lineage.head(checkout), Champion("merge base", base, built), known
+    ) as found:
+        (line,) = benchmark.judge(found).evidence
+    assert (line.status, line.check) == ("pass", "unchanged")

@@ -101,13 +101,23 @@ def test_sides_warmed_alike_are_measured(monkeypatch: pytest.MonkeyPatch) -> Non
     assert (found.cold, len(found.heads), found.head.value) == (set(), 3, 1.0)
 
 
-def test_sets_are_doubled_once_when_they_cannot_tell() -> None:
-    made = iter([0.2, -0.2, 0.1, -0.15, 0.05, 0.2])
+def test_sets_are_doubled_until_they_tell_and_twice_at_most() -> None:
+    made = iter([0.2, -0.2, 0.1, -0.15, 0.05, 0.2] * 2)
 
     def measure(found: Timed, _: np.random.Generator) -> None:
         found.add({"base": [1.0], "control": [1.0], "head": [float(np.exp(next(made)))]})
 
-    assert timing.compared(measure, 3, 1.07).head.sets == 6
+    assert timing.compared(measure, 3, 1.07).head.sets == 12
+
+
+def test_no_look_is_added_that_would_end_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = iter([0.2, -0.2, 0.1])
+    monkeypatch.setattr(timing, "MOST_SECONDS", 0.0)
+
+    def measure(found: Timed, _: np.random.Generator) -> None:
+        found.add({"base": [1.0], "control": [1.0], "head": [float(np.exp(next(made)))]})
+
+    assert timing.compared(measure, 3, 1.07).head.sets == 3
 
 
 def test_without_a_champion_there_is_nothing_to_compare() -> None:

@@ -57,6 +57,10 @@ def judge(case: Case) -> Findings:
         found = "there is no earlier model to compare with"
         line = told(GATE, "champion", "The champion's times are known.", True, found)
         return Findings(evidence=(line,))
+    if case.runs_alike:  # a difference of times would be noise, and a red one a lie
+        claim = "What runs is the champion's, byte by byte: model, code, parameters and locks."
+        line = told(GATE, "unchanged", claim, True, f"as in {str(case.champion.commit)[:12]}")
+        return Findings(evidence=(line,))
     lines: list[Evidence] = []
     timed: dict[Workload, Timed] = {}
     for workload in WORKLOADS:

@@ -20,9 +20,12 @@ from preflight.gates.side import Arrays, Side
 from preflight.gates.slicing import Slices, dimensions
 from preflight.layout import LOOKUP, SPLIT, VALID
 from preflight.metrics import Scored
+from preflight.workspace import run
 
 MOST_ROWS = 150_000
 REFERENCE_ROWS = 2_000
+# What a stage, the service and their tools run, or are set by.
+RUNS = ("src", "requirements", "params.yaml", "dvc.yaml", "bentofile.yaml", "pyproject.toml")
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,15 @@ class Case:
     def unchanged(self) -> bool:
         """Whether candidate and champion are the same model, byte by byte."""
         return self.rival is not None and self.rival.model_hash == self.candidate.model_hash
+
+    @cached_property
+    def runs_alike(self) -> bool:
+        """Whether all that runs is the champion's: model, code, parameters and locks, by bytes."""
+        if self.champion.commit is None or not self.unchanged:
+            return False
+        commits = self.champion.commit, self.commit
+        told = run(self.root, "git", "diff", "--quiet", *commits, "--", *RUNS, check=False)
+        return told.returncode == 0
 
     @cached_property
     def changed(self) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -20,7 +21,9 @@ Role = Literal["base", "control", "head"]
 ROLES: tuple[Role, ...] = ("base", "control", "head")
 STOPWATCH = Path(__file__).with_name("stopwatch.py")
 SECONDS = 120  # for one answer
-CHANCE = 0.025  # that an interval misses, at each of two looks
+LOOKS = 3  # each after twice the sets of the one before
+CHANCE = 0.05 / LOOKS  # that an interval misses, at each look
+MOST_SECONDS = 240.0  # after which no look is added
 
 Times = dict[Role, list[float]]
 
@@ -89,12 +92,16 @@ Measure = Callable[[Timed, np.random.Generator], None]
 
 
 def compared(measure: Measure, sets: int, most: float) -> Timed:
-    """Measure `sets` sets, and as many again when they do not tell whether `most` is kept."""
-    timed, random = Timed(), np.random.default_rng(1)
-    for _ in range(2):
-        for _ in range(sets):
+    """Measure `sets` sets, and twice as many when they do not tell whether `most` is kept.
+
+    There are LOOKS looks, as long as the next would end within MOST_SECONDS.
+    """
+    timed, random, start = Timed(), np.random.default_rng(1), time.monotonic()
+    for look in range(LOOKS):
+        for _ in range(sets * 2**look - len(timed.heads)):
             measure(timed, random)
-        if timed.cold or timed.at_most(most) != "no-data":
+        spent = time.monotonic() - start
+        if timed.cold or timed.at_most(most) != "no-data" or 2 * spent > MOST_SECONDS:
             break
     return timed
 
