@@ -40,7 +40,8 @@ class Shares(Section):
 class Limits(Section):
     """How sure the judge must be, what is worse, and what stops a rollout at once; docs/judge.md.
 
-    `max_error` is in the target's unit.
+    `max_error` is in the target's unit. `max_first_weight` and `min_rate`, in requests a second,
+    are for plans: how many the first step may reach, and with how many the steps must decide.
     """
 
     max_false_abort: Level
@@ -58,6 +59,8 @@ class Limits(Section):
     max_restarts: Annotated[int, Field(ge=0)]
     max_memory_bytes: Positive
     max_stale_seconds: Positive
+    max_first_weight: Share
+    min_rate: Positive
 
     @property
     def tests(self) -> int:

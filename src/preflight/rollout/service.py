@@ -28,6 +28,7 @@ from preflight.rollout.limits import Limits
 from preflight.rollout.prometheus import Server
 from preflight.rollout.questions import Question, question
 from preflight.rollout.show import line
+from preflight.rollout.sources import Found
 from preflight.rollout.verdict import Verdict
 from preflight.serving import logs
 from preflight.serving.problems import MEDIA, Refusal, body, internal
@@ -91,24 +92,13 @@ class Reader:
 
     def __call__(self, asked: Question) -> Verdict:
         """The verdict; raises nothing."""
-        now = time.time()
-        try:
-            if asked.started is not None and now - asked.started > LONGEST:
-                known = f"a rollout of the last {LONGEST / 3600:g} hours"
-                raise NoData("started", "an older one", known, "Begin the rollout again.")
-            found = sources.of_prometheus(self._server(asked), now, asked.started)
-            verdict = sources.verdict(found, self.limits, now)
-        except Problem as problem:
-            verdict = sources.unseen(problem)
-        except Exception:  # a mistake of ours is nothing that the release did
-            log.exception("no verdict on %s", asked.rollout)
-            ours = Problem("the judge", "an error here", "a verdict", "See its log.")
-            verdict = sources.unseen(ours)
-        level = logging.INFO if verdict.at is not None else logging.WARNING
-        log.log(
-            level, "%s, %s: %s: %s", asked.rollout, asked.canary, verdict.result, verdict.reason
-        )
-        return verdict
+        return judged(asked, self._read, self.limits)
+
+    def _read(self, asked: Question, now: float) -> Found:
+        if asked.started is not None and now - asked.started > LONGEST:
+            known = f"a rollout of the last {LONGEST / 3600:g} hours"
+            raise NoData("started", "an older one", known, "Begin the rollout again.")
+        return sources.of_prometheus(self._server(asked), now, asked.started)
 
     def _server(self, asked: Question) -> Server:
         hashes = {"stable": asked.stable, "canary": asked.canary}
@@ -123,6 +113,24 @@ class Reader:
             clusters={arm: _filled(self.cluster, rollout=asked.rollout, arm=arm) for arm in hashes},
             slow=self.limits.max_seconds,
         )
+
+
+def judged(
+    asked: Question, read: Callable[[Question, float], Found], limits: Limits
+) -> Verdict:
+    """The verdict on what `read` finds now, in seconds since 1970; raises nothing."""
+    now = time.time()
+    try:
+        verdict = sources.verdict(read(asked, now), limits, now)
+    except Problem as problem:
+        verdict = sources.unseen(problem)
+    except Exception:  # a mistake of ours is nothing that the release did
+        log.exception("no verdict on %s", asked.rollout)
+        ours = Problem("the judge", "an error here", "a verdict", "See its log.")
+        verdict = sources.unseen(ours)
+    level = logging.INFO if verdict.at is not None else logging.WARNING
+    log.log(level, "%s, %s: %s: %s", asked.rollout, asked.canary, verdict.result, verdict.reason)
+    return verdict
 
 
 def _filled(template: str, **names: str) -> str:

@@ -1,0 +1,79 @@
+"""A rehearsal as evidence: how it ended, what callers met, how fast traffic moved."""
+
+from preflight.evidence import Chart, Evidence, Findings, Table, told
+from preflight.rehearsal.record import Rehearsal
+
+GATE = "rehearsal"
+MOST_MOVED = 1.0  # seconds from a verdict until the proxy has all traffic where it belongs
+NOT_SHOWN = "the controller, the gateway's translation of the route, Argo CD's diff: the drill does"
+POINTS = 40  # of a chart
+
+
+def findings(found: Rehearsal) -> Findings:
+    """The evidence of an honest rehearsal: promoted, nobody noticed."""
+    return Findings(
+        evidence=(_ended(found), _failed(found), _left(found), _moved(found)),
+        tables=(_rows(found),),
+        charts=_charts(found),
+    )
+
+
+def _ended(found: Rehearsal) -> Evidence:
+    holds = {"promoted": True, "aborted": False}.get(found.state)
+    said = f"{found.state} after {found.seconds:.0f} s: {found.reason}"
+    claim = "The rollout that the manifests declare ends in promotion, by the judge's verdict."
+    return told(GATE, "end", claim, holds, said[:600], n=found.served.canary)
+
+
+def _failed(found: Rehearsal) -> Evidence:
+    served = found.served
+    said = f"{served.failed} of {served.requests:,} requests failed, at {found.rate:g} a second"
+    claim = "No request fails while weights change, and while releases are swapped."
+    holds = served.failed == 0 if served.requests else None
+    return told(
+        GATE, "failed", claim, holds, said, measured=served.failed, limit="0", n=served.requests
+    )
+
+
+def _left(found: Rehearsal) -> Evidence:
+    served = found.served
+    said = f"{served.left} of {served.entities:,} entities left the canary while its weight rose"
+    claim = "Who met the canary keeps meeting it while its weight rises."
+    holds = served.left == 0 if served.entities else None
+    return told(
+        GATE, "sticky", claim, holds, said, measured=served.left, limit="0", n=served.entities
+    )
+
+
+def _moved(found: Rehearsal) -> Evidence:
+    said = f"{found.moved:.2f} s"
+    claim = "After the verdict all traffic is where it belongs within a second."
+    holds = found.moved <= MOST_MOVED if found.state in ("promoted", "aborted") else None
+    limit = f"<= {MOST_MOVED:g} s"
+    return told(GATE, "moved", claim, holds, said, measured=round(found.moved, 3), limit=limit)
+
+
+def _rows(found: Rehearsal) -> Table:
+    rows = tuple((f"{each.at:.1f} s", each.kind, each.said[:120]) for each in found.events[:40])
+    return Table(title="What happened", columns=("at", "what", "said"), rows=rows)
+
+
+def _charts(found: Rehearsal) -> tuple[Chart, ...]:
+    """The canary's weight, and the evidence of the metrics that hold it up or speak against it."""
+    if not found.looks:
+        return ()
+    looks = found.looks[:: max(1, len(found.looks) // POINTS)]
+    fine = [[each.fine or 0.0 for each in look.metrics if each.fine is not None] for look in looks]
+    worse = [[each.worse for each in look.metrics] for look in looks]
+    series: dict[str, tuple[float | None, ...]] = {
+        "weight": tuple(float(each.weight) for each in looks),
+        "least fine": tuple(_share(min(each, default=0.0)) for each in fine),
+        "most worse": tuple(_share(max(each, default=0.0)) for each in worse),
+    }
+    labels = tuple(f"{each.at:.0f} s" for each in looks)
+    title = "Weight, and evidence by metric: 100 of least fine promotes, of most worse aborts"
+    return (Chart(title=title, unit="%", kind="lines", labels=labels, series=series),)
+
+
+def _share(value: float) -> float:
+    return round(100 * min(value, 1.0), 1)

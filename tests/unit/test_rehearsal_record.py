@@ -1,0 +1,114 @@
+"""A rehearsal as data, evidence and picture."""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from preflight.errors import Problem
+from preflight.rehearsal import picture, record
+from preflight.rehearsal.findings import findings
+from preflight.rehearsal.record import Event, Look, MetricSeen, Rehearsal, Served
+
+SERVED = Served(
+    requests=24_000, failed=0, unreached=0, canary=5_000, entities=700, left=0, p50_ms=3, p99_ms=20
+)
+
+
+def rehearsal(**changes: object) -> Rehearsal:
+    """A canary that was promoted, with what is changed."""
+    looks = tuple(
+        Look(
+            at=float(at),
+            weight=50 if at > 20 else 5,
+            result="promote" if at == 59 else "continue",
+            reason="All is well." if at == 59 else "More requests are needed.",
+            requests=(300 * at, 30 * at),
+            metrics=(
+                MetricSeen(name="errors", state="open", worse=0.1, fine=at / 59),
+                MetricSeen(name="wrong", state="open", worse=0.0, fine=None),
+            ),
+        )
+        for at in range(1, 60)
+    )
+    plain = {
+        "environment": "staging",
+        "rollout": "taxi",
+        "stable": "0123456789ab",
+        "candidate": "ba9876543210",
+        "fault": None,
+        "state": "promoted",
+        "reason": "All is well.",
+        "seconds": 60.0,
+        "whole": 80.0,
+        "moved": 0.05,
+        "faster": 30.0,
+        "rate": 300.0,
+        "served": SERVED,
+        "looks": looks,
+        "events": (
+            Event(at=0.0, kind="weight", said="5%"),
+            Event(at=20.0, kind="weight", said="50%"),
+            Event(at=30.0, kind="fault", said="errors of <the candidate> begin"),
+            Event(at=60.0, kind="end", said="promoted"),
+        ),
+    }
+    return Rehearsal.model_validate(plain | changes)
+
+
+def statuses(found: Rehearsal) -> dict[str, str]:
+    """Each check's status."""
+    return {each.check: each.status for each in findings(found).evidence}
+
+
+def test_an_honest_promotion_is_green() -> None:
+    assert set(statuses(rehearsal()).values()) == {"pass"}
+
+
+def test_an_abort_is_red_and_a_pause_is_no_data() -> None:
+    assert statuses(rehearsal(state="aborted"))["end"] == "fail"
+    paused = statuses(rehearsal(state="paused"))
+    assert (paused["end"], paused["moved"]) == ("no-data", "no-data")
+
+
+def test_one_failed_request_is_red() -> None:
+    served = SERVED.model_copy(update={"failed": 1})
+    assert statuses(rehearsal(served=served))["failed"] == "fail"
+
+
+def test_an_entity_that_left_the_canary_is_red() -> None:
+    served = SERVED.model_copy(update={"left": 1})
+    assert statuses(rehearsal(served=served))["sticky"] == "fail"
+
+
+def test_traffic_that_moves_late_is_red() -> None:
+    assert statuses(rehearsal(moved=1.2))["moved"] == "fail"
+
+
+def test_no_request_and_no_entity_are_no_data() -> None:
+    served = SERVED.model_copy(update={"requests": 0, "entities": 0})
+    found = statuses(rehearsal(served=served))
+    assert (found["failed"], found["sticky"]) == ("no-data", "no-data")
+
+
+def test_it_comes_back_from_its_file(tmp_path: Path) -> None:
+    record.write(tmp_path / "one.json", rehearsal())
+    assert record.read(tmp_path / "one.json") == rehearsal()
+    (tmp_path / "two.json").write_text("{}")
+    for name in ("two", "three"):
+        with pytest.raises(Problem, match="make rehearse"):
+            record.read(tmp_path / f"{name}.json")
+
+
+def test_the_picture_shows_weights_verdicts_metrics_and_what_happened() -> None:
+    drawn = picture.svg(rehearsal())
+    ElementTree.fromstring(drawn)  # noqa: S314 (ours)
+    for said in ("weight", "verdict", "errors", "wrong", "&lt;the candidate&gt;", "promoted"):
+        assert said in drawn
+    assert drawn == picture.svg(rehearsal())
+
+
+def test_a_rehearsal_without_a_look_can_be_drawn_and_told() -> None:
+    nothing = rehearsal(looks=(), state="paused", reason="The judge did not answer.")
+    ElementTree.fromstring(picture.svg(nothing))  # noqa: S314 (ours)
+    assert not findings(nothing).charts
