@@ -13,6 +13,7 @@ import click
 from preflight import params, workspace
 from preflight.errors import NoData, Problem
 from preflight.layout import METRICS, STATE
+from preflight.rehearsal import commands as rehearsals
 from preflight.rollout import commands as rollouts
 from preflight.rollout import log_commands
 from preflight.watch import commands
@@ -272,7 +273,7 @@ def keys_revoke(id: str) -> None:
 for each in (
     *(commands.log, commands.outcomes, commands.explain, commands.replay, commands.triage),
     *(rollouts.plan_rollout, rollouts.watch_rollout, rollouts.judge),
-    *(log_commands.judge_shadow, log_commands.compare_groups),
+    *(log_commands.judge_shadow, log_commands.compare_groups, rehearsals.rehearse),
 ):
     main.add_command(each)
 

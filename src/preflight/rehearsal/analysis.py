@@ -11,7 +11,7 @@ from preflight.deploy.declared import Metric
 from preflight.errors import Problem
 
 Phase = Literal["Running", "Successful", "Failed", "Inconclusive", "Error"]
-WORST: tuple[Phase, ...] = ("Failed", "Error", "Inconclusive", "Successful")
+WORST: tuple[Phase, ...] = ("Failed", "Error", "Inconclusive")
 ERROR_SECONDS = 10.0  # until a measurement that had an error is made again
 Ask = Callable[[Metric], str]  # the judge's result; raises Problem
 
@@ -82,8 +82,10 @@ class AnalysisRun:
     def phase(self) -> Phase:
         """The worst of its metrics'; Running until all have one, but what is worse ends it."""
         phases = [each.phase for each in self.metrics]
-        found = next((phase for phase in WORST if phase in phases), "Running")
-        return "Running" if found == "Successful" and "Running" in phases else found
+        worse = next((phase for phase in WORST if phase in phases), None)
+        if worse:
+            return worse
+        return "Running" if "Running" in phases else "Successful"
 
     @property
     def message(self) -> str:

@@ -39,7 +39,7 @@ class Controller:
             if run is not None:
                 run.tick(now, ask)
                 self._obey(run)
-        if not self.ended and self._done(now):
+        if self.state == "progressing" and self._done(now):
             self.step, self._since, self._inline = self.step + 1, now, None
             self._advance(now)
 
@@ -56,9 +56,13 @@ class Controller:
         return now - self._since > longest
 
     def _begin_background(self, now: float) -> None:
-        declared = self.declared
-        if declared.background and self._background is None and self.step >= declared.starting_step:
-            self._background = self._run(declared.background, now)
+        wanted = self.declared.background
+        if (
+            wanted is not None
+            and self._background is None
+            and self.step >= self.declared.starting_step
+        ):
+            self._background = self._run(wanted, now)
 
     def _run(self, analysis: Analysis, now: float) -> AnalysisRun:
         templates = self.declared.metrics

@@ -15,6 +15,7 @@ FINE, FAINT, WORSE, INK, PALE = "#0072b2", "#7fb8d8", "#d55e00", "#222", "#76767
 VERDICTS = {"promote": FINE, "abort": WORSE, "continue": "#bdbdbd", "no answer": "#fff"}
 TICKS = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600)
 MOST_TICKS = 10
+AFTER = 0.03  # of the time, drawn after the end: else the last verdict would not be seen
 
 
 def svg(found: Rehearsal) -> str:
@@ -27,7 +28,8 @@ class _Drawing:
         self.found = found
         names = dict.fromkeys(one.name for look in found.looks for one in look.metrics)
         self.rows = ["verdict", *names]
-        self.end = max([found.seconds, *(each.at for each in found.looks), 1.0])
+        last = max([found.seconds, *(each.at for each in found.looks), 1.0])
+        self.end = last * (1 + AFTER)
         self.floor = TOP + PANEL
         self.events = [each for each in found.events if each.kind != "weight"]
         below = self.floor + GAP + ROW * len(self.rows) + 44
@@ -145,8 +147,7 @@ def _last(looks: Sequence[Look], name: str) -> str:
     seen = next((one for look in reversed(looks) for one in look.metrics if one.name == name), None)
     if seen is None:
         return ""
-    share = seen.worse if seen.state == "worse" else seen.fine or 0.0
-    return {"worse": "worse", "fine": "fine", "open": "open"}[seen.state] + f", {share:.0%}"
+    return f"{seen.fine or 0.0:.0%}" if seen.state == "open" else seen.state
 
 
 def _text(

@@ -1,0 +1,243 @@
+"""The arms of a rehearsal: Bentos served side by side, restarted as a cluster restarts them.
+
+They share keys, hash key and log, as replicas do; each has a home of its own, as each container.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from preflight import bento, params
+from preflight.errors import Problem
+from preflight.files import replacing, write_json
+from preflight.layout import STATE
+from preflight.serving import keys
+from preflight.watch.probes import probe
+from preflight.workspace import environment
+
+START_SECONDS = 60.0
+STOP_SECONDS = 30.0  # longer than a service drains
+AGAIN_SECONDS = (
+    1.0  # until what died is started again; kubelet waits for 10, and for more each time
+)
+PLANTED, SETTINGS = "planted.py", "planted.json"
+SERVICE = Path("src/preflight/serving/service.py")
+PLANT = "\nimport planted; planted.plant(ModelService)\n"
+
+
+class Arm:
+    """A Bento on one port of 127.0.0.1; whatever ends it but `drain` and `stop`, it starts again.
+
+    `key` has all scopes, and is the same for all arms.
+    """
+
+    def __init__(
+        self, name: str, key: str, command: list[str], logged: Path, variables: Mapping[str, str]
+    ) -> None:
+        """Start it, and do not wait; `command` names the port."""
+        self.name, self.key, self.restarts = name, key, 0
+        self.address = f"http://127.0.0.1:{command[-1]}"
+        self.headers = {"content-type": "application/json", "authorization": f"Bearer {key}"}
+        self._command, self._logged, self._variables = command, logged, variables
+        self._ending, self._lock = threading.Event(), threading.Lock()
+        self._process = self._started()
+        self._supervisor = threading.Thread(target=self._supervise, name=name, daemon=True)
+        self._supervisor.start()
+
+    @property
+    def pid(self) -> int:
+        """The process, another one after a restart."""
+        return self._process.pid
+
+    def ready(self) -> "Arm":
+        """Wait until it answers; raises Problem when it does not in time."""
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if probe(self.address).ready:
+                return self
+            time.sleep(0.05)
+        lines = self._logged.read_text(errors="replace").splitlines()
+        raise Problem(
+            f"the arm {self.name}",
+            f"no readiness: {(lines or ['it said nothing'])[-1][-300:]}",
+            f"an answer within {START_SECONDS:g} s",
+            f"See {self._logged}.",
+        )
+
+    def kill(self) -> None:
+        """Kill its processes, as a lack of memory does; the supervisor starts it again."""
+        _signal(_tree(self.pid), signal.SIGKILL)
+
+    def drain(self) -> None:
+        """Ask it to end as a pod's deletion does: it answers on for a while, and ends by itself."""
+        self._leave()
+        _signal(_tree(self.pid)[:1], signal.SIGTERM)
+
+    def stop(self) -> None:
+        """Drain it, and wait until it is gone."""
+        self.drain()
+        self._gone(STOP_SECONDS)
+
+    def interrupt(self) -> None:
+        """Ask it to end at once; its workers, in sessions of their own, too."""
+        self._leave()
+        _signal(_tree(self.pid), signal.SIGINT)
+
+    def end(self) -> None:
+        """End it at once, and wait until it is gone."""
+        self.interrupt()
+        self._gone(10.0)
+
+    def _leave(self) -> None:
+        with self._lock:  # or it might be started again in this moment
+            self._ending.set()
+
+    def _gone(self, seconds: float) -> None:
+        tree = _tree(self.pid)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+        _signal(tree, signal.SIGKILL)
+        self._process.wait()
+        self._supervisor.join()
+
+    def _started(self) -> "subprocess.Popen[bytes]":
+        with self._logged.open("ab") as output:
+            return subprocess.Popen(
+                self._command,
+                cwd="/",
+                env=self._variables,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    def _supervise(self) -> None:
+        while not self._ending.is_set():
+            self._process.wait()
+            self._ending.wait(AGAIN_SECONDS)
+            with self._lock:
+                if not self._ending.is_set():
+                    self.restarts += 1
+                    self._process = self._started()
+
+
+class Arms:
+    """Starts arms of one rehearsal; `log` is the folder of what all of them record."""
+
+    def __init__(self, root: Path, state: Path) -> None:
+        """`root` has the environment that they are served from; all else lies below `state`."""
+        self.log = Path(bento.remembering(state)["PREFLIGHT_LOG"])
+        self._root, self._state = root, state.resolve()
+        self._place = self._state / STATE / "serving/keys.json"
+        self.key = keys.add(self._place, "rehearsal", keys.SCOPES, bento.UNCAPPED)
+        self._switches = self._state / "switches.yaml"
+        # Else X-Arm could be a caller's, and is not recorded.
+        self._switches.write_text("mode: normal\nbehind_proxy: true\n")
+        self._all: list[Arm] = []
+
+    def start(
+        self,
+        name: str,
+        folder: Path,
+        plant: Mapping[str, Any] | None = None,
+        overlay: dict[str, Any] | None = None,
+    ) -> Arm:
+        """Start the Bento in `folder`, and do not wait: `ready` does.
+
+        With `plant` (settings of planted.py; {} for none yet) or `overlay` (keys laid over the
+        Bento's params.yaml) a copy of it. Raises Problem where an arm of this name was started.
+        """
+        home = self._state / "arms" / name
+        if home.exists():
+            raise Problem(str(home), "an arm of that name", "none yet", "Choose another.")
+        home.mkdir(parents=True)
+        if plant is not None or overlay:
+            folder = copied(folder, home / "bento", plant, overlay)
+        port = bento.free_port()
+        variables = bento.bare(environment(home)) | bento.remembering(self._state)
+        variables |= {
+            "PREFLIGHT_KEYS": str(self._place),
+            "PREFLIGHT_SWITCHES": str(self._switches),
+        }
+        command = bento.command(self._root, folder, port)
+        self._all.append(Arm(name, self.key, command, home / "serve.log", variables))
+        return self._all[-1]
+
+    def plant(self, name: str, settings: Mapping[str, Any] | None) -> None:
+        """Let a fault begin in an arm that was started with `plant`, or end it."""
+        place = self._state / "arms" / name / "bento" / "src" / SETTINGS
+        write_json(place, dict(settings or {}))
+
+    def end(self) -> None:
+        """End all that still run, at once."""
+        for each in self._all:
+            each.interrupt()
+        for each in self._all:
+            each.end()
+
+
+@contextmanager
+def arms(root: Path, state: Path) -> Iterator[Arms]:
+    """Arms that end with the block."""
+    state.mkdir(parents=True, exist_ok=True)
+    found = Arms(root, state)
+    try:
+        yield found
+    finally:
+        found.end()
+
+
+def copied(
+    folder: Path,
+    place: Path,
+    plant: Mapping[str, Any] | None = None,
+    overlay: dict[str, Any] | None = None,
+) -> Path:
+    """A copy of a Bento with a fault beside its code, or other parameters; returns its folder.
+
+    Files that stay are hard links. The Bento itself is not touched.
+    """
+    shutil.copytree(folder, place, copy_function=_linked, symlinks=True)
+    if overlay:
+        file = place / "src/params.yaml"
+        merged = params.merge(params.read(file), overlay)
+        with replacing(file) as partial:
+            partial.write_text(yaml.safe_dump(merged, sort_keys=False))
+    if plant is not None:
+        shutil.copy(Path(__file__).with_name(PLANTED), place / "src" / PLANTED)
+        write_json(place / "src" / SETTINGS, dict(plant))
+        with replacing(place / SERVICE) as partial:
+            partial.write_text((place / SERVICE).read_text() + PLANT)
+    return place
+
+
+def _linked(source: str, target: str) -> str:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
+    return target
+
+
+def _tree(pid: int) -> list[psutil.Process]:
+    """A process and its children, the process first; none when it is gone."""
+    with suppress(psutil.NoSuchProcess):
+        first = psutil.Process(pid)
+        return [first, *first.children(recursive=True)]
+    return []
+
+
+def _signal(processes: Iterable[psutil.Process], number: int) -> None:
+    for each in processes:
+        with suppress(psutil.NoSuchProcess):
+            each.send_signal(number)

@@ -1,0 +1,173 @@
+"""The rehearsal: the declared rollout on this machine, with both releases behind a real Envoy."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from preflight.deploy.declared import Metric
+from preflight.errors import Problem
+from preflight.rehearsal.answers import NOBODY, Answer, cohort, flips
+from preflight.rehearsal.controller import Controller, State
+from preflight.rehearsal.plan import Plan
+from preflight.rehearsal.record import Rehearsal, Served
+from preflight.rehearsal.stage import Stage
+from preflight.rehearsal.told import Tell, Told
+
+TICK_SECONDS = 0.05
+WARM_SECONDS = 3.0  # of traffic before the canary has any
+AFTER_SECONDS = 3.0  # of traffic after the end
+# The canary's weight at which a fault from outside begins: then both arms have been read.
+BEGINS_AT = 20
+
+
+def rehearse(root: Path, plan: Plan, folder: Path, tell: Tell) -> Rehearsal:
+    """Rehearse a plan in an empty `folder`; `tell` hears of each event and each look.
+
+    Raises Problem when something cannot be started.
+    """
+    began = time.monotonic()
+    with ExitStack() as stack:
+        stage = Stage(root, plan, folder, stack)
+        course = Course(stage, Told(tell))
+        course.run()
+        answers = stage.answered()
+    return Rehearsal(
+        environment=plan.environment,
+        rollout=plan.declared.name,
+        stable=plan.stable.name,
+        candidate=stage.release.name,
+        fault=plan.fault.name if plan.fault else None,
+        state=course.state,
+        reason=course.reason,
+        seconds=course.seconds,
+        whole=round(time.monotonic() - began, 2),
+        moved=round(course.moved, 4),
+        faster=plan.faster,
+        rate=plan.rate,
+        served=served(answers, course.began, course.ended),
+        looks=tuple(course.told.looks),
+        events=tuple(course.told.events),
+    )
+
+
+def served(answers: Sequence[Answer], began: float, ended: float) -> Served:
+    """What callers met; entities may change arms once the rollout has ended."""
+    taken = [each.ms for each in answers if not each.failed]
+    p50, p99 = np.quantile(taken, (0.5, 0.99)) if taken else (0.0, 0.0)
+    return Served(
+        requests=len(answers),
+        failed=sum(each.failed for each in answers),
+        unreached=sum(each.arm == NOBODY for each in answers),
+        canary=sum(each.arm == "canary" for each in answers),
+        entities=len(cohort(answers, since=began, until=ended)),
+        left=len(flips(answers, since=began, until=ended)),
+        p50_ms=round(float(p50), 2),
+        p99_ms=round(float(p99), 2),
+    )
+
+
+class Course:
+    """One rollout: the controller asks the judge, and the stage does what it decides.
+
+    `began` and `ended` are of the last release's steps, in seconds since 1970.
+    """
+
+    def __init__(self, stage: Stage, told: Told) -> None:
+        """Nothing has begun."""
+        self.stage, self.told, self.plan = stage, told, stage.plan
+        self.controller = Controller(self.plan.declared, 0.0)
+        self.state: State = "progressing"
+        self.reason, self.moved, self.seconds = "", 0.0, 0.0
+        self.began, self.ended = 0.0, 0.0
+        self._weight, self._epoch = 0, 0.0
+        self._fault = self._from_outside()
+
+    def run(self) -> None:
+        """Go through the steps to the end, with traffic before and after."""
+        time.sleep(WARM_SECONDS)
+        self.told.begin()
+        if self.plan.fault and self.plan.fault.plant is not None:
+            self.told.event("fault", f"{self.plan.faulty}: {self.plan.fault.said}")
+        self._begin()
+        while self.state == "progressing":
+            time.sleep(TICK_SECONDS)
+            self._tick()
+        self.seconds = self.told.at
+        self.told.event("end", f"{self.state}: {self.reason}")
+        time.sleep(AFTER_SECONDS)
+
+    def _begin(self) -> None:
+        """The first step of a release: of the candidate, or of another that came meanwhile."""
+        self.began, self._epoch = time.time(), time.monotonic()
+        self.controller = Controller(self.plan.declared, 0.0)
+        self._weigh()
+
+    @property
+    def _now(self) -> float:
+        return (time.monotonic() - self._epoch) * self.plan.faster
+
+    def _tick(self) -> None:
+        if self._fault and self._weight >= BEGINS_AT:
+            begin, self._fault = self._fault, None
+            begin()
+        controller = self.controller
+        controller.tick(self._now, self._ask)
+        self.ended = time.time()  # what moves traffic now is no rise of the weight any more
+        if controller.weight != self._weight:
+            self._weigh()
+        self.state = controller.state
+        if self.state == "progressing" and controller.waits(self._now):
+            self.state = "paused"  # for as long as the judge does not answer
+
+    def _weigh(self) -> None:
+        """Do as the controller says."""
+        self._weight = self.controller.weight
+        if self.controller.state == "promoted":
+            self.moved = self.stage.promote()
+        else:
+            self.moved = self.stage.weigh(self._weight)
+        self.told.event("weight", f"{self._weight}%")
+
+    def _ask(self, metric: Metric) -> str:
+        plan, told = self.plan, self.told
+        names = plan.stable.name, self.stage.release.name
+        try:
+            found = self.stage.judge.ask(plan.declared.name, *names, self.began)
+        except Problem as problem:
+            self.reason = str(problem)
+            told.silence(self._weight, self.reason)
+            raise
+        self.reason = str(found["reason"])
+        told.answer(self._weight, found)
+        # {$.result}, as the template says
+        return str(found[metric.json_path.strip("{}").removeprefix("$.")])
+
+    def _from_outside(self) -> Callable[[], None] | None:
+        """What a fault does that is planted in no arm."""
+        fault, stage = self.plan.fault, self.stage
+        if fault is None or fault.plant is not None:
+            return None
+        ways: dict[str, Callable[[], None]] = {
+            "no-traffic": stage.traffic.pause,
+            "metrics-down": stage.blind,
+            "judge-down": stage.judge.kill,
+            "envoy-restarted": stage.proxy.restart,
+            "counters-reset": stage.renew,
+            "second-release": self._second,
+        }
+
+        def begin() -> None:
+            self.told.event("fault", fault.said)
+            ways[fault.name]()
+
+        return begin
+
+    def _second(self) -> None:
+        """Argo Rollouts begins again with the first step for the newer release."""
+        candidate = self.plan.candidate
+        self.stage.replace(replace(candidate, name=f"{candidate.name}-second"))
+        self._begin()

@@ -1,0 +1,94 @@
+"""A checkout's rehearsal: this commit's Bento beside the champion's, as its manifests say."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from preflight import bento, champion, lineage
+from preflight.deploy import manifests
+from preflight.deploy.declared import declared
+from preflight.files import replacing
+from preflight.gates import services
+from preflight.layout import STATE
+from preflight.rehearsal import picture, record, traffic
+from preflight.rehearsal.faults import FAULTS
+from preflight.rehearsal.plan import Plan, Release, Side
+from preflight.rehearsal.record import PLACE, Rehearsal
+from preflight.rehearsal.rehearse import rehearse
+from preflight.rehearsal.stage import LABELS_FASTER
+from preflight.rehearsal.told import Tell
+from preflight.restore import restore
+
+RENDERED = "deploy/rendered/{environment}.yaml"
+TRIPS = 40_000  # that callers ask for in turn
+LETTERS = 12  # of a commit
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What somebody asked for; the fields are those of a Plan."""
+
+    environment: str = "staging"
+    fault: str | None = None
+    faulty: Side = "canary"
+    faster: float = 30.0
+    rate: float = 300.0
+    seed: int = 1
+
+
+def of_checkout(root: Path, wanted: Wanted, tell: Tell) -> tuple[Rehearsal, Path]:
+    """Rehearse HEAD, after what is missing for it; returns the record and where it is kept.
+
+    Beside it lies the picture. Raises Problem, also on a tree with changes: a release has none.
+    """
+    lineage.require_committed(root)
+    restore(root)
+    commit = lineage.head(root)
+    rival = champion.bring(root, champion.resolve(root, commit))
+    candidate = Release(
+        commit[:LETTERS], root, bento.build_unregistered(root, root / services.SERVICES)
+    )
+    return between(root, of_champion(root, rival, candidate), candidate, wanted, tell)
+
+
+def of_champion(root: Path, rival: champion.Champion, candidate: Release) -> Release:
+    """The champion as stable; before the first release the candidate stands in for it."""
+    if rival.root is None:
+        return Release(f"{candidate.name}-itself", candidate.root, candidate.bento)
+    champion.service_environment(root, rival.root)
+    built = bento.build_unregistered(rival.root, rival.root / services.SERVICES)
+    return Release(str(rival.commit)[:LETTERS], rival.root, built)
+
+
+def between(
+    root: Path, stable: Release, candidate: Release, wanted: Wanted, tell: Tell
+) -> tuple[Rehearsal, Path]:
+    """Rehearse a candidate beside a stable release with the manifests and data of a checkout."""
+    folder = root / STATE / "rehearsal"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    place = RENDERED.format(environment=wanted.environment)
+    asked = folder / "requests.jsonl"
+    traffic.requests(root, asked, TRIPS, wanted.seed, LABELS_FASTER)
+    plan = Plan(
+        environment=wanted.environment,
+        declared=declared(manifests.read(root / place)),
+        stable=stable,
+        candidate=candidate,
+        requests=asked,
+        fault=FAULTS[wanted.fault] if wanted.fault else None,
+        faulty=wanted.faulty,
+        faster=wanted.faster,
+        rate=wanted.rate,
+    )
+    found = rehearse(root, plan, folder, tell)
+    return found, kept(root, found)
+
+
+def kept(root: Path, found: Rehearsal) -> Path:
+    """Write the record and its picture, named by the fault; returns the record's path."""
+    path = root / PLACE / f"{found.fault or 'honest'}.json"
+    record.write(path, found)
+    with replacing(path.with_suffix(".svg")) as partial:
+        partial.write_text(picture.svg(found), encoding="utf-8")
+    return path

@@ -1,0 +1,148 @@
+"""The traffic of a rehearsal: a stretch of real trips, asked by callers in another process."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, cast
+
+import msgspec
+import numpy as np
+import polars as pl
+
+import preflight
+from preflight import params, reference, table
+from preflight import project as seam
+from preflight.contract import Contract
+from preflight.errors import NoData, Problem
+from preflight.files import replacing
+from preflight.layout import VALID
+from preflight.rehearsal.answers import Counted, Counts, Tail
+from preflight.rehearsal.generator import ANSWER_SECONDS, Trip
+from preflight.workspace import environment
+
+RATE = 300.0  # requests a second
+START_SECONDS = 20.0
+DELAY_SECONDS = 2 * 3600  # mean, from a trip's end until somebody has told
+UNITS = {"second": 1.0, "minute": 60.0, "hour": 3600.0}  # of a target that is a time itself
+
+
+def requests(root: Path, file: Path, count: int, seed: int, compression: float) -> Path:
+    """Write `count` trips in a row of the newest valid month, a JSON object a line; returns it.
+
+    Each has the body of its request, the entity, what really happened, and after how many seconds
+    of the rehearsal that is known: its own duration and the time until it is told, divided by
+    `compression`. Equal seeds make equal files. Raises NoData without rows, Problem on no file.
+    """
+    chosen = params.load(root / "params.yaml")
+    contract, month = seam.contract(chosen.project), max(chosen.data.months)
+    rows = table.scan(root / VALID / f"{month}.parquet", contract).collect()
+    if not len(rows):
+        raise NoData(f"the valid rows of {month}", "none", "some", "Run `make repro`.")
+    random = np.random.default_rng(seed)
+    rows = rows.sort(contract.time.name, *contract.identity, maintain_order=True)
+    start = int(random.integers(0, len(rows)))
+    rows = rows[(start + np.arange(count)) % len(rows)]
+    lasts = rows[contract.target.name].to_numpy() * UNITS.get(contract.target.unit or "", 0.0)
+    after = (lasts + random.exponential(DELAY_SECONDS, count)) / compression
+    with replacing(file) as partial:
+        lines = msgspec.json.Encoder().encode_lines(_trips(rows, contract, after.tolist()))
+        partial.write_bytes(lines)
+    return file
+
+
+def _trips(rows: pl.DataFrame, contract: Contract, after: list[float]) -> list[Trip]:
+    bodies = reference.instances({each.name: rows[each.name].to_numpy() for each in contract.known})
+    entities, outcomes = rows[contract.entity.name], rows[contract.target.name]
+    return [
+        Trip(msgspec.json.encode(content).decode(), str(entity), float(outcome), round(seconds, 4))
+        for content, entity, outcome, seconds in zip(bodies, entities, outcomes, after, strict=True)
+    ]
+
+
+class Traffic:
+    """A running generator; `answers` is the file of what it got."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", answers: Path) -> None:
+        """`process` has its key, and creates the file."""
+        self.process, self.answers = process, answers
+        self._tail, self._counts = Tail(answers), Counts()
+
+    def pause(self) -> None:
+        """Ask nothing new; outcomes are told on."""
+        self._say("pause")
+
+    def resume(self) -> None:
+        """Go on at the same rate, without making up for the pause."""
+        self._say("resume")
+
+    def stop(self) -> None:
+        """End once what is under way was answered; afterwards the file of answers is whole."""
+        if self.process.poll() is None:
+            self._say("stop")
+        try:
+            self.process.wait(ANSWER_SECONDS + 5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def seen(self) -> Counted:
+        """All requests up to half a second ago; raises Problem when the generator is gone."""
+        if self.process.poll():
+            raise self._gone()
+        self._counts.add(self._tail())
+        return self._counts.now()
+
+    def _say(self, word: str) -> None:
+        told = cast(IO[bytes], self.process.stdin)
+        try:
+            told.write(f"{word}\n".encode())
+            told.flush()
+        except OSError:
+            raise self._gone() from None
+
+    def _gone(self) -> Problem:
+        logged = self.answers.with_suffix(".log")
+        said = (logged.read_text(errors="replace").splitlines() or ["it said nothing"])[-1]
+        return Problem("the generator", said[-200:], "a running one", f"See {logged}.")
+
+
+@contextmanager
+def generating(
+    address: str, key: str, requests: Path, rate: float, folder: Path
+) -> Iterator[Traffic]:
+    """Ask `address` for the trips of a file, again from the first after the last, at a fixed rate.
+
+    Until the block ends; yields once it has begun. Answers are `answers.jsonl` in `folder`. Raises
+    Problem when the generator does not start.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    answers = folder / "answers.jsonl"
+    answers.unlink(missing_ok=True)
+    module = "preflight.rehearsal.generator"
+    command = [sys.executable, "-P", "-m", module, address, str(requests), str(rate), str(answers)]
+    code = str(Path(preflight.__file__).parents[1])
+    with answers.with_suffix(".log").open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            env=environment(folder) | {"PYTHONPATH": code},
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    traffic = Traffic(process, answers)
+    try:
+        traffic._say(key)
+        deadline = time.monotonic() + START_SECONDS
+        while not answers.exists():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise traffic._gone()
+            time.sleep(0.02)
+        yield traffic
+    finally:
+        traffic.stop()
+        with suppress(OSError):
+            cast(IO[bytes], process.stdin).close()
