@@ -1,7 +1,7 @@
 # Every command sets up what it needs: the environments follow the locks in requirements/.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: help setup demo test lint gates bench bench-compare bench-serving bench-log judge-study soak fuzz load report verdict faults pull-request scope comment audit tools secrets \
+.PHONY: help setup demo test lint gates bench bench-compare bench-serving bench-log judge-study soak fuzz load report verdict faults pull-request scope rehearse rehearse-study comment audit tools secrets \
 	repro restore push pull register bento serve bench-pipeline lock clean
 
 # The first Python between 3.11 and 3.13 that really starts.
@@ -70,6 +70,12 @@ judge-study: setup ## thousands of rollouts simulated: the judge beside its riva
 
 load: setup ## gate: the service under its expected load, against the champion's
 	@.venv/bin/preflight gates load
+
+rehearse: setup ## gate: the declared rollout on this machine, beside the champion; ARGS="--fault errors" to look
+	@.venv/bin/preflight $(if $(ARGS),rehearse $(ARGS),gates rehearsal)
+
+rehearse-study: setup ## ten honest rollouts, each fault three times; ARGS=--write for docs/rehearsal.md
+	@PYTHONPATH=tests .venv/bin/python -m rehearsing $(ARGS)
 
 report: setup ## tests, gates and their report: what a pull request is judged by
 	@.venv/bin/preflight report --run

@@ -24,7 +24,13 @@ Cell = Short | FiniteFloat | int | None
 
 MAX_BYTES = 1_000_000  # of one part's file
 TESTS = ("unit", "integration", "coverage")  # what `make test` leaves
-COMMANDS = {"benchmark": "make bench-compare", "load": "make load", "lint": "make lint"}
+COMMANDS = {
+    "benchmark": "make bench-compare",
+    "load": "make load",
+    "rehearsal": "make rehearse",
+    "deploy": "preflight lint-deploy",
+    "lint": "make lint",
+}
 
 
 class Plain(BaseModel):

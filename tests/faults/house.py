@@ -23,8 +23,8 @@ from preflight.evidence import Findings, Part
 from preflight.gates import LINT, pipeline, policy
 from preflight.gates.limits import of_base
 from preflight.gates.run import contracts_of, judged, opened
-from preflight.gates.services import SERVICES
 from preflight.layout import EVIDENCE
+from preflight.unregistered import PLACE as SERVICES
 
 ROOT = Path(__file__).resolve().parents[2]
 GATES = "preflight.gates."

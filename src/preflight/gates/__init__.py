@@ -10,9 +10,10 @@ GATES = (
     "leakage",
     "parity",
     "build",
+    "deploy",
 )
 # Those that measure time: one after another, on a machine that does nothing else.
-TIMED = ("benchmark", "load")
+TIMED = ("benchmark", "load", "rehearsal")
 # Tests that write evidence: those of the model, which need one, and those of the code.
 MODEL_SUITES = ("base-case", "oddities")
 CODE_SUITES = ("unit", "integration", "coverage")  # by `make test`

@@ -12,10 +12,10 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from preflight import bento, champion, reference, table
+from preflight import bento, champion, reference, table, unregistered
 from preflight.evidence import Cell, Evidence, Findings, Headline, Table, told
 from preflight.files import replacing
-from preflight.gates import services, timing
+from preflight.gates import timing
 from preflight.gates.case import Case
 from preflight.gates.limits import Benchmark
 from preflight.gates.side import Side
@@ -192,7 +192,7 @@ def _save(path: Path, rows: pl.DataFrame) -> None:
 def _starts(case: Case) -> Iterator[Measure]:
     """Sets of three starts of the service, from the command to its readiness."""
     assert case.champion.root  # noqa: S101
-    ours, theirs = services.candidate(case), services.rival(case)
+    ours, theirs = unregistered.candidate(case.root), unregistered.rival(case.root, case.champion)
     assert theirs  # noqa: S101
     with TemporaryDirectory(prefix="preflight-") as place:
         state = Path(place).resolve()

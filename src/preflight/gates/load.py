@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from preflight import bento
+from preflight import bento, unregistered
 from preflight.evidence import Evidence, Findings, Status, told
-from preflight.gates import services
 from preflight.gates.case import Case
 from preflight.gates.limits import Load
 from preflight.gates.load_test import generator, pressure, shown, traffic, validity
@@ -30,10 +29,10 @@ def judge(case: Case) -> Findings:
         for seed in range(1, limits.min_windows + 1)
     ]
     folders: dict[Side, tuple[Path, Path]] = {}
-    rival = services.rival(case)
+    rival = unregistered.rival(case.root, case.champion)
     if rival is not None and case.champion.root is not None:
         folders["champion"] = (case.champion.root, rival)
-    folders["candidate"] = (case.root, services.candidate(case))
+    folders["candidate"] = (case.root, unregistered.candidate(case.root))
     with ExitStack() as stack:
         servers = {
             side: stack.enter_context(bento.served(root, folder, root / STATE / f"load-{side}"))

@@ -173,11 +173,6 @@ class Arms:
         self._all.append(Arm(name, self.key, command, home / "serve.log", variables))
         return self._all[-1]
 
-    def plant(self, name: str, settings: Mapping[str, Any] | None) -> None:
-        """Let a fault begin in an arm that was started with `plant`, or end it."""
-        place = self._state / "arms" / name / "bento" / "src" / SETTINGS
-        write_json(place, dict(settings or {}))
-
     def end(self) -> None:
         """End all that still run, at once."""
         for each in self._all:

@@ -12,9 +12,9 @@ End = Literal["aborted", "paused", "promoted", "replaced"]
 class Fault:
     """One fault: what is said of it, how the rollout must end, and why.
 
-    `plant` are the settings of `planted.py` in the canary, None where the fault comes from
-    outside. `reason` is a regular expression: where the end is `aborted` or `paused` it occurs in
-    the verdict's reason, in a stop or in what it waits for.
+    `plant` are the settings of `planted.py` in an arm, None where the fault comes from outside.
+    `reason` is a regular expression: where the canary has the fault it finds the last verdict's
+    reason, or what the judge's silence is called; empty where the rollout ends well.
     """
 
     name: str
@@ -51,7 +51,11 @@ LISTED = (
         seconds=0.12,
     ),
     _planted(
-        "shifted", "predictions are three minutes higher", r"differ in .*canary is worse", by=3.0
+        "shifted",
+        "predictions are three minutes higher",
+        # Outcomes tell it as well, and may be first.
+        r"(differ in|were wrong by more than) .*the canary is worse",
+        by=3.0,
     ),
     _planted(
         "worse-model",
@@ -76,11 +80,11 @@ LISTED = (
     Fault(
         "metrics-down",
         "the canary's metrics cannot be read",
-        {"kind": "metrics-down"},
+        None,
         "paused",
-        r"last read|Nothing was read|without it nothing is promoted|are needed|will tell",
+        r"last read|Nothing was read|requests of the canary",
     ),
-    Fault("judge-down", "the judge does not answer", None, "paused", r"no answer|refused|judge"),
+    Fault("judge-down", "the judge does not answer", None, "paused", r"^the judge: "),
     Fault("envoy-restarted", "the proxy is killed and starts anew", None, "promoted", ""),
     Fault("counters-reset", "an arm's process starts anew once", None, "promoted", ""),
     Fault("second-release", "another release comes in mid-rollout", None, "replaced", ""),

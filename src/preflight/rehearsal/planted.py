@@ -38,7 +38,6 @@ class Planted:
         self._random = np.random.default_rng(1)
         self._leaked: list[bytes] = []
         self._answers: deque[float] = deque(maxlen=KEPT)
-        self._pages: set[str] = set()
         self._wrap(service)
 
     def _wrap(self, service: Any) -> None:
@@ -98,17 +97,12 @@ class Planted:
         return np.where(swapped, self._random.choice(self._answers, len(found)), found)
 
     def look(self) -> None:
-        """Read the settings, and do what no request does."""
+        """Read the settings, and die where they say so."""
         self.settings = self._holding()
-        wrong = self.settings.get("kind")
-        if wrong == "crash-loop":
+        if self.settings.get("kind") == "crash-loop":
             # The parent too, which would put another worker in this one's place.
             os.kill(os.getppid(), signal.SIGKILL)
             os.kill(os.getpid(), signal.SIGKILL)
-        if wrong == "metrics-down":
-            self._pages.discard("/metrics")
-        elif self._pages:
-            self._pages.add("/metrics")
 
     def _holding(self) -> Settings:
         """The settings that hold by now; none where there is no file, or its time has not come."""
@@ -123,9 +117,8 @@ class Planted:
             self._changed = changed
         return told if time.monotonic() - self._since >= told.get("after", 0.0) else {}
 
-    def watch(self, pages: set[str]) -> None:
-        """Look from time to time, in a thread; `pages` are BentoML's that the service shows."""
-        self._pages = pages
+    def watch(self) -> None:
+        """Look from time to time, in a thread."""
         threading.Thread(target=self._forever, name="planted", daemon=True).start()
 
     def _forever(self) -> None:
@@ -140,8 +133,6 @@ def plant(service: Any) -> None:
 
     def loading(self: Any) -> None:
         load(self)
-        from preflight.serving.app import BENTOML
-
-        Planted(self, Path(__file__).with_name("planted.json")).watch(BENTOML)
+        Planted(self, Path(__file__).with_name("planted.json")).watch()
 
     service.load = loading

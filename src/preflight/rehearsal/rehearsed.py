@@ -1,14 +1,14 @@
 """A checkout's rehearsal: this commit's Bento beside the champion's, as its manifests say."""
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from preflight import bento, champion, lineage
+from preflight import champion, lineage, unregistered
+from preflight.champion import Champion
 from preflight.deploy import manifests
 from preflight.deploy.declared import declared
 from preflight.files import replacing
-from preflight.gates import services
 from preflight.layout import STATE
 from preflight.rehearsal import picture, record, traffic
 from preflight.rehearsal.faults import FAULTS
@@ -45,19 +45,27 @@ def of_checkout(root: Path, wanted: Wanted, tell: Tell) -> tuple[Rehearsal, Path
     restore(root)
     commit = lineage.head(root)
     rival = champion.bring(root, champion.resolve(root, commit))
-    candidate = Release(
-        commit[:LETTERS], root, bento.build_unregistered(root, root / services.SERVICES)
-    )
-    return between(root, of_champion(root, rival, candidate), candidate, wanted, tell)
+    return against(root, commit, rival, wanted, tell)
 
 
-def of_champion(root: Path, rival: champion.Champion, candidate: Release) -> Release:
-    """The champion as stable; before the first release the candidate stands in for it."""
-    if rival.root is None:
-        return Release(f"{candidate.name}-itself", candidate.root, candidate.bento)
-    champion.service_environment(root, rival.root)
-    built = bento.build_unregistered(rival.root, rival.root / services.SERVICES)
-    return Release(str(rival.commit)[:LETTERS], rival.root, built)
+def against(
+    root: Path, commit: str, rival: Champion, wanted: Wanted, tell: Tell
+) -> tuple[Rehearsal, Path]:
+    """Rehearse a checkout's commit beside its champion, which was brought.
+
+    Raises Problem.
+    """
+    stable, candidate = releases(root, commit, rival)
+    return between(root, stable, candidate, wanted, tell)
+
+
+def releases(root: Path, commit: str, rival: Champion) -> tuple[Release, Release]:
+    """Both releases: the champion, or before the first one the candidate itself; the candidate."""
+    candidate = Release(commit[:LETTERS], root, unregistered.candidate(root))
+    built = unregistered.rival(root, rival)
+    if built is None or rival.root is None:
+        return replace(candidate, name=f"{candidate.name}-itself"), candidate
+    return Release(str(rival.commit)[:LETTERS], rival.root, built), candidate
 
 
 def between(

@@ -72,7 +72,7 @@ class Stage:
         return took
 
     def watch(self, canary: str | None = None) -> None:
-        """Read both arms from now on; the canary at another address than its own, if one is given."""
+        """Read both arms from now on, the canary at its address or at the one given."""
         self._watcher.close()
         declared = self.plan.declared
         ends = {"stable": [self.stable.address], "canary": [canary or self.canary.address]}
@@ -85,7 +85,7 @@ class Stage:
         self.watch(f"http://127.0.0.1:{free_port()}")
 
     def renew(self) -> None:
-        """Another process takes the canary's place, as when its node is drained: it counts from 0."""
+        """Another process takes the canary's place, as when a node is drained; it counts from 0."""
         before, self.canary = self.canary, self._start("canary").ready()
         self.proxy.clusters(self._instances())
         self.watch()

@@ -1,0 +1,1 @@
+"""`make rehearse-study`: rehearsals of honest candidates and of every fault, counted."""

@@ -1,0 +1,79 @@
+"""`make rehearse-study`: ten honest rehearsals, and each fault three times; about 35 minutes.
+
+Prints the tables of docs/rehearsal.md; with --write it puts them there. Names choose faults.
+"""
+
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from preflight import champion, lineage, unregistered, workspace
+from preflight.docs import replaced
+from preflight.layout import STATE
+from preflight.rehearsal import rehearsed
+from preflight.rehearsal.answers import Answer, read
+from preflight.rehearsal.faults import FAULTS
+from preflight.rehearsal.plan import Release
+from preflight.rehearsal.record import Rehearsal
+from preflight.rehearsal.rehearsed import Wanted
+from preflight.restore import restore
+from rehearsing.page import Ran, Study
+
+HONEST, TIMES = 10, 3
+PAGE, MARKER = Path("docs/rehearsal.md"), "study"
+
+
+@click.command()
+@click.option("--write/--no-write", default=False, help="Write docs/rehearsal.md.")
+@click.option("--honest", default=HONEST, help="How many honest rehearsals.")
+@click.argument("faults", nargs=-1)
+def main(write: bool, honest: int, faults: tuple[str, ...]) -> None:
+    """Run the study; exit 1 where something is not as it was to be."""
+    root = workspace.root()
+    stable, candidate = _releases(root)
+    wanted = [None] * honest + [name for name in faults or FAULTS for _ in range(TIMES)]
+    found: list[Ran] = []
+    for place, fault in enumerate(wanted, 1):
+        named = replace(candidate, name=f"{candidate.name}-{place}")
+        ran = _ran(root, stable, named, Wanted(fault=fault, seed=place))
+        found.append(ran)
+        said = (
+            f"{fault or 'honest'}: {ran.rehearsal.state} ({'; '.join(ran.wrong) or 'as it should'})"
+        )
+        click.echo(f"rehearse-study: {place} of {len(wanted)}: {said}", err=True)
+    study = Study(tuple(found))
+    click.echo(study.text())
+    if write:
+        page = root / PAGE
+        page.write_text(replaced(page.read_text(), MARKER, study.text()))
+    sys.exit(0 if study.held else 1)
+
+
+def _releases(root: Path) -> tuple[Release, Release]:
+    """Champion and candidate of a committed checkout."""
+    lineage.require_committed(root)
+    restore(root)
+    commit = lineage.head(root)
+    rival = champion.bring(root, champion.resolve(root, commit))
+    return rehearsed.releases(root, commit, rival)
+
+
+def _ran(root: Path, stable: Release, candidate: Release, wanted: Wanted) -> Ran:
+    start = time.monotonic()
+    found, _ = rehearsed.between(root, stable, candidate, wanted, lambda _: None)
+    seconds = time.monotonic() - start
+    answers = read(root / STATE / "rehearsal/traffic/answers.jsonl")
+    return Ran(found, seconds, _canaries(found, answers))
+
+
+def _canaries(found: Rehearsal, answers: list[Answer]) -> list[Answer]:
+    """What was answered until the end: afterwards no cohort is one."""
+    first = min((each.at for each in answers), default=0.0)
+    return [each for each in answers if each.at < first + found.seconds]
+
+
+if __name__ == "__main__":
+    main()
