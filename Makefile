@@ -94,6 +94,7 @@ lint: .venv/.stamp ## format, lint, types, secrets, workflows, large files, YAML
 
 tools: ## build the checkers that are not Python's, with Go
 	@GOBIN=$(CURDIR)/.preflight/go go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+	@GOBIN=$(CURDIR)/.preflight/go go install sigs.k8s.io/kustomize/kustomize/v5@v5.7.1
 
 audit: .venv/.stamp ## known weaknesses of the locked packages; one that cannot be looked up is red
 	@.venv/bin/pip-audit --strict --require-hashes --disable-pip --requirement requirements/serve.txt --requirement requirements/dev.txt

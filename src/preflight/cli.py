@@ -11,11 +11,12 @@ from typing import Any
 import click
 
 from preflight import params, workspace
+from preflight.deploy import rollback_commands
 from preflight.errors import NoData, Problem
 from preflight.layout import METRICS, STATE
 from preflight.rehearsal import commands as rehearsals
 from preflight.rollout import commands as rollouts
-from preflight.rollout import log_commands
+from preflight.rollout import log_commands, probation_commands
 from preflight.watch import commands
 from preflight.workspace import QUIET
 
@@ -274,6 +275,7 @@ for each in (
     *(commands.log, commands.outcomes, commands.explain, commands.replay, commands.triage),
     *(rollouts.plan_rollout, rollouts.watch_rollout, rollouts.judge),
     *(log_commands.judge_shadow, log_commands.compare_groups, rehearsals.rehearse),
+    *(rollback_commands.render, rollback_commands.rollback, probation_commands.probation),
 ):
     main.add_command(each)
 

@@ -1,6 +1,7 @@
 """The release record: deploy/overlays/ENVIRONMENT/release.yaml, one a release, all in Git."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,6 +16,7 @@ Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Word = Annotated[str, Field(min_length=1, max_length=200)]
 PLACE = "deploy/overlays/{environment}/release.yaml"
+RENDERED = "deploy/rendered/{environment}.yaml"
 
 
 class _Plain(BaseModel):
@@ -58,6 +60,24 @@ class Release(_Plain):
     approver: Word | None
     rollout: Rollout
 
+    @property
+    def id(self) -> str:
+        """As manifests name it: the model's version and the start of its commit."""
+        return f"{self.model.version}-{self.commit[:12]}"
+
+    @property
+    def deploys(self) -> tuple[str, str, str]:
+        """What it puts into its environment: records alike in this render alike."""
+        return self.id, self.image, self.manifests
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A record, and the Git commit that holds it so."""
+
+    at: str
+    release: Release
+
 
 def parse(text: str, where: str) -> Release:
     """A record from YAML; raises Problem that names the first field that is wrong."""
@@ -71,14 +91,35 @@ def parse(text: str, where: str) -> Release:
     raise Problem(where, found, "a whole release record", "Mend it by a commit, or revert it.")
 
 
-def history(root: Path, environment: str, commit: str) -> Iterator[Release]:
+def recorded(root: Path, environment: str, commit: str) -> Iterator[Recorded]:
     """An environment's records as `commit` and its ancestors have them, newest first."""
     place = PLACE.format(environment=environment)
-    told = run(root, "git", "log", "--format=%H", commit, "--", place).stdout.split()
+    told = run(root, "git", "rev-list", commit, "--", place).stdout.split()
     for known in told:
         shown = run(root, "git", "show", f"{known}:{place}", check=False)
         if shown.returncode == 0:  # the commit that deleted it has none
-            yield parse(shown.stdout, f"{place} at {known[:12]}")
+            yield Recorded(known, parse(shown.stdout, f"{place} at {known[:12]}"))
+
+
+def history(root: Path, environment: str, commit: str) -> Iterator[Release]:
+    """The records of `recorded` alone."""
+    return (each.release for each in recorded(root, environment, commit))
+
+
+def current(root: Path, environment: str) -> Release | None:
+    """The record that the working tree has; None before the first release.
+
+    Raises Problem when it is another environment's.
+    """
+    place = PLACE.format(environment=environment)
+    if not (root / place).is_file():
+        return None
+    found = parse((root / place).read_text(encoding="utf-8"), place)
+    if found.environment != environment:
+        raise Problem(
+            f"{place}: environment", found.environment, environment, "Restore it: git checkout."
+        )
+    return found
 
 
 def promoted(root: Path, environment: str, commit: str) -> Release | None:

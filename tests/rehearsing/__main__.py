@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from preflight import champion, lineage, unregistered, workspace
+from preflight import champion, lineage, workspace
 from preflight.docs import replaced
 from preflight.layout import STATE
 from preflight.rehearsal import rehearsed
@@ -48,7 +48,7 @@ def main(write: bool, honest: int, faults: tuple[str, ...]) -> None:
     click.echo(study.text())
     if write:
         page = root / PAGE
-        page.write_text(replaced(page.read_text(), MARKER, study.text()))
+        page.write_text(replaced(page.read_text(), MARKER, study.text(), str(PAGE)))
     sys.exit(0 if study.held else 1)
 
 

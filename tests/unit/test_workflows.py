@@ -184,7 +184,10 @@ def test_a_pull_request_is_decided_by_every_job() -> None:
 @pytest.mark.parametrize(
     ("fault", "named"),
     [
-        (job("decide", needs=["scope", "lint", "test", "gates", "load"]), "benchmark: not needed"),
+        (
+            job("decide", needs=["scope", "lint", "test", "gates", "load", "rehearse"]),
+            "benchmark: not needed",
+        ),
         (lambda workflow: workflow["jobs"].update(extra={"steps": []}), "extra: not needed"),
         (job("decide", **{"if": "success()"}), "decide: does not always run"),
         (step("decide", "alls-green", jobs="{}"), "decide: does not ask for every job"),
@@ -203,7 +206,7 @@ def test_a_pull_request_runs_whatever_its_report_requires() -> None:
     beside = {"make scope", "make tools", "make verdict"}
     assert beside <= found
     assert found - beside == {
-        "make lint", "make test", "make gates", "make bench-compare", "make load"
+        "make lint", "make test", "make gates", "make bench-compare", "make load", "make rehearse"
     }  # fmt: skip
     assert {*CODE_SUITES, *TIMED, *LINT} < set(REQUIRED)
 

@@ -25,6 +25,7 @@ COLOURS = {
     "worse": "red",
     "open": "yellow",
 }
+MEANS = ("widths", "error", "agreement")  # in the target's unit, no shares
 NAMES = ("metric", "stable", "canary", "ratio (95%)", "worse", "fine", "requests")
 # Columns, the last of them right-aligned with those of figures.
 WIDTHS = (11, 7, 7, 20, 10, 10, 8)
@@ -124,7 +125,7 @@ def _when(verdict: Verdict) -> str:
 
 
 def _metric(found: Metric, blocks: bool) -> str:
-    share = percent if found.name != "widths" else "{:.2f}".format
+    share = percent if found.name not in MEANS else "{:.2f}".format
     both = ["-" if each is None else share(each) for each in (found.stable, found.canary)]
     fine = "not needed" if found.fine is None else _bar(found.fine, blocks)
     return _row((found.name, *both, _ratio(found), _bar(found.worse, blocks), fine, _more(found)))

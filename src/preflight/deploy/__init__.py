@@ -1,0 +1,1 @@
+"""What a cluster is told: manifests read, checked, rendered and rolled back."""
