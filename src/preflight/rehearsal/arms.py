@@ -21,7 +21,7 @@ from preflight import bento, params
 from preflight.errors import Problem
 from preflight.files import replacing, write_json
 from preflight.layout import STATE
-from preflight.serving import keys
+from preflight.serving import keys, sinks, switches
 from preflight.watch.probes import probe
 from preflight.workspace import environment
 
@@ -136,7 +136,7 @@ class Arms:
 
     def __init__(self, root: Path, state: Path) -> None:
         """`root` has the environment that they are served from; all else lies below `state`."""
-        self.log = Path(bento.remembering(state)["PREFLIGHT_LOG"])
+        self.log = Path(bento.remembering(state)[sinks.PLACE])
         self._root, self._state = root, state.resolve()
         self._place = self._state / STATE / "serving/keys.json"
         self.key = keys.add(self._place, "rehearsal", keys.SCOPES, bento.UNCAPPED)
@@ -167,7 +167,7 @@ class Arms:
         variables = bento.bare(environment(home)) | bento.remembering(self._state)
         variables |= {
             "PREFLIGHT_KEYS": str(self._place),
-            "PREFLIGHT_SWITCHES": str(self._switches),
+            switches.FILE: str(self._switches),
         }
         command = bento.command(self._root, folder, port)
         self._all.append(Arm(name, self.key, command, home / "serve.log", variables))

@@ -43,8 +43,21 @@ class Named(click.ParamType[str]):
     "--rate", type=SECONDS, default=300.0, show_default=True, help="Requests a second of both arms."
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the stretch of traffic.")
+@click.option(
+    "--shadow",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="SECONDS",
+    help="Mirror requests to the candidate first, for so long.",
+)
 def rehearse(
-    environment: str, fault: str | None, arm: Any, faster: float, rate: float, seed: int
+    environment: str,
+    fault: str | None,
+    arm: Any,
+    faster: float,
+    rate: float,
+    seed: int,
+    shadow: float,
 ) -> None:
     """Rehearse this commit's rollout: two Bentos behind a real Envoy, the judge, the same steps.
 
@@ -56,7 +69,7 @@ def rehearse(
     from preflight.rehearsal import rehearsed
     from preflight.rehearsal.timeline import Timeline, summary
 
-    wanted = rehearsed.Wanted(environment, fault, arm, faster, rate, seed)
+    wanted = rehearsed.Wanted(environment, fault, arm, faster, rate, seed, shadow)
     found, place = rehearsed.of_checkout(workspace.root(), wanted, Timeline())
     click.echo(summary(found))
     click.echo(f"picture: {_near(place.with_suffix('.svg'))}", err=True)

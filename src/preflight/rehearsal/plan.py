@@ -24,7 +24,8 @@ class Plan:
     """A rollout of `candidate` beside `stable` as an environment's manifests declare it.
 
     `requests` is a file of traffic.py's; `fault` is planted in the arm `faulty`. One second takes
-    `faster` seconds of the manifests; `rate` is in requests a second.
+    `faster` seconds of the manifests; `rate` is in requests a second. For `shadow` seconds the
+    candidate is a shadow first.
     """
 
     environment: str
@@ -36,6 +37,7 @@ class Plan:
     faulty: Side = "canary"
     faster: float = 30.0
     rate: float = 300.0
+    shadow: float = 0.0
 
     def planted(self, side: Side) -> Fault | None:
         """The fault that is planted in an arm's code."""

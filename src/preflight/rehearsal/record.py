@@ -37,7 +37,7 @@ class Event(Plain):
     """Something that happened, `at` seconds after the first step."""
 
     at: float
-    kind: Literal["weight", "fault", "end", "arm"]
+    kind: Literal["weight", "shadow", "fault", "end"]
     said: str
 
 

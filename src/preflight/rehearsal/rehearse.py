@@ -20,6 +20,7 @@ from preflight.rehearsal.told import Tell, Told
 TICK_SECONDS = 0.05
 WARM_SECONDS = 3.0  # of traffic before the canary has any
 AFTER_SECONDS = 3.0  # of traffic after the end
+RIPE_SECONDS = 9.0  # until the outcomes of mirrored requests have come: a day's, LABELS_FASTER
 # The canary's weight at which a fault from outside begins: then both arms have been read.
 BEGINS_AT = 20
 
@@ -92,13 +93,30 @@ class Course:
         self.told.begin()
         if self.plan.fault and self.plan.fault.plant is not None:
             self.told.event("fault", f"{self.plan.faulty}: {self.plan.fault.said}")
-        self._begin()
+        if self.plan.shadow:
+            self._shadow()
+        if self.state == "progressing":
+            self._begin()
         while self.state == "progressing":
             time.sleep(TICK_SECONDS)
             self._tick()
         self.seconds = self.told.at
         self.told.event("end", f"{self.state}: {self.reason}")
         time.sleep(AFTER_SECONDS)
+
+    def _shadow(self) -> None:
+        """Let the candidate answer copies; one that is worse gets no traffic at all."""
+        start = time.time()
+        self.stage.mirror(on=True)
+        self.told.event("shadow", f"each request is mirrored, for {self.plan.shadow:g} s")
+        time.sleep(self.plan.shadow)
+        self.stage.mirror(on=False)
+        end = time.time()
+        time.sleep(RIPE_SECONDS)
+        found = self.stage.shadowed(start, end)
+        self.told.event("shadow", f"{found.result}: {found.reason}")
+        if found.result == "abort":
+            self.state, self.reason = "aborted", f"as a shadow: {found.reason}"
 
     def _begin(self) -> None:
         """The first step of a release: of the candidate, or of another that came meanwhile."""

@@ -34,6 +34,7 @@ class Wanted:
     faster: float = 30.0
     rate: float = 300.0
     seed: int = 1
+    shadow: float = 0.0
 
 
 def of_checkout(root: Path, wanted: Wanted, tell: Tell) -> tuple[Rehearsal, Path]:
@@ -88,6 +89,7 @@ def between(
         faulty=wanted.faulty,
         faster=wanted.faster,
         rate=wanted.rate,
+        shadow=wanted.shadow,
     )
     found = rehearse(root, plan, folder, tell)
     return found, kept(root, found)

@@ -9,12 +9,14 @@ import yaml
 
 from preflight import params
 from preflight.bento import free_port
+from preflight.rehearsal import mirrored
 from preflight.rehearsal.answers import Answer, read
 from preflight.rehearsal.arms import Arm, Arms, arms
 from preflight.rehearsal.envoy import Proxy, proxied
 from preflight.rehearsal.judging import Judge, judging
 from preflight.rehearsal.plan import Plan, Release
 from preflight.rehearsal.traffic import Traffic, generating
+from preflight.rollout.verdict import Verdict
 from preflight.rollout.watcher import Targets, watch
 
 EVERY = 1.0  # seconds between readings of both arms
@@ -39,8 +41,10 @@ class Stage:
         self._history = folder / "scrapes.jsonl"
         self._watcher = stack.enter_context(ExitStack())
         self.watch()
-        place = _judged_by(root, folder / "judge")
-        self.judge: Judge = stack.enter_context(judging(place, self._history, self._arms.log))
+        self._settings = _settings(root, folder / "judge")
+        self.judge: Judge = stack.enter_context(
+            judging(self._settings.parent, self._history, self._arms.log)
+        )
         self.traffic: Traffic = stack.enter_context(
             generating(
                 self.proxy.address, self._arms.key, plan.requests, plan.rate, folder / "traffic"
@@ -57,7 +61,24 @@ class Stage:
 
     def _instances(self) -> dict[str, list[str]]:
         declared = self.plan.declared
-        return {declared.stable: [self.stable.address], declared.canary: [self.canary.address]}
+        return {
+            declared.stable: [self.stable.address],
+            declared.canary: [self.canary.address],
+            self._shadow: [self.canary.address],
+        }
+
+    @property
+    def _shadow(self) -> str:
+        return f"{self.plan.declared.name}-shadow"
+
+    def mirror(self, *, on: bool) -> None:
+        """Send the candidate a copy of each request of stable's, or no more of them."""
+        stable = {self.plan.declared.stable: 100}
+        self.proxy.route(stable, self.release.name, self._shadow if on else None)
+
+    def shadowed(self, start: float, end: float) -> Verdict:
+        """The verdict on what both answered between two times, in seconds since 1970."""
+        return mirrored.judged(self._settings, self._arms.log, start, end)
 
     def weigh(self, weight: int) -> float:
         """Give the canary `weight` per cent; returns the seconds until the proxy does so."""
@@ -121,10 +142,11 @@ def _watched(targets: Targets, file: Path) -> Iterator[None]:
         thread.join(15)
 
 
-def _judged_by(root: Path, folder: Path) -> Path:
-    """A folder with the checkout's params.yaml, in which outcomes mature as they come here."""
+def _settings(root: Path, folder: Path) -> Path:
+    """The checkout's params.yaml in a folder, with outcomes that mature as they come here."""
     plain = params.read(root / "params.yaml")
     plain["outcomes"]["maturity_hours"] /= LABELS_FASTER
     folder.mkdir(parents=True)
-    (folder / "params.yaml").write_text(yaml.safe_dump(plain), encoding="utf-8")
-    return folder
+    file = folder / "params.yaml"
+    file.write_text(yaml.safe_dump(plain), encoding="utf-8")
+    return file

@@ -29,7 +29,7 @@ class Told:
         """Seconds since the first step, 0 before it."""
         return round(time.monotonic() - self._start, 2) if self._start else 0.0
 
-    def event(self, kind: Literal["weight", "fault", "end", "arm"], said: str) -> None:
+    def event(self, kind: Literal["weight", "shadow", "fault", "end"], said: str) -> None:
         """Something happened."""
         self.events.append(Event(at=self.at, kind=kind, said=said[:REASON]))
         self._tell(self.events[-1])
