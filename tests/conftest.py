@@ -13,7 +13,7 @@ from preflight import params, workspace
 
 ROOT = Path(__file__).resolve().parents[1]
 # CI's own, which a packaged service refuses; a test that is about it sets it.
-os.environ.pop("PREFLIGHT_REQUIRE_TOOLS", None)
+os.environ.setdefault("REQUIRE_TOOLS", os.environ.pop("PREFLIGHT_REQUIRE_TOOLS", ""))
 
 
 def git(root: Path, *words: str) -> str:

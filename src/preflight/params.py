@@ -100,13 +100,15 @@ class Switches(Section):
     """How the service answers; a file of these keys, named at start, is laid over params.yaml.
 
     `mode` and `reason` are read again while it runs, the others are not. Behind a proxy that
-    overwrites X-Arm and X-Pair-Id they are logged; else a caller could have written them.
+    overwrites X-Arm and X-Pair-Id they are logged; else a caller could have written them. A shadow
+    says by `arm` what it is: a copy of a request may carry the X-Arm of its original.
     """
 
     mode: Mode = "normal"
     auth: Auth = "keys"
     reason: str = ""
     behind_proxy: bool = False
+    arm: Literal["shadow"] | None = None
 
     @field_validator("mode", "auth", mode="before")
     @classmethod

@@ -47,7 +47,7 @@ def asked(shared: Loaded) -> Iterator[Loaded]:
     """The shared service, whose recorder a test may change; it is well again afterwards."""
     recorder = shared[0].recorder
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("_sinks", "_refuses", "behind_proxy"):
+        for name in ("_sinks", "_refuses", "behind_proxy", "arm"):
             patch.setattr(recorder, name, getattr(recorder, name))
         yield shared
     _, (prediction,) = one(shared)
@@ -221,6 +221,11 @@ def test_behind_a_proxy_its_arm_and_pair_are_logged(asked: Loaded, state: Path) 
     assert proxied(asked, state, "canary", "pair-7") == ["canary", "pair-7"]
     (found,) = made(state, lambda: one(asked))
     assert (found["arm"], found["pair_id"]) == (None, None)
+
+
+def test_a_shadow_is_one_whatever_its_copy_of_a_request_says(asked: Loaded, state: Path) -> None:
+    asked[0].recorder.behind_proxy, asked[0].recorder.arm = True, "shadow"
+    assert proxied(asked, state, "stable", "pair-7") == ["shadow", "pair-7"]
 
 
 @pytest.mark.parametrize("odd", ["", "a b", "a" * 129, "a\nb", "é"])

@@ -85,6 +85,7 @@ class Recorder:
         """Raises Problem when nothing can be written where PREFLIGHT_LOG says."""
         self._sinks: dict[Stream, Sink] = {stream: sink(stream, limits) for stream in FIELDS}
         self.behind_proxy = False  # else its headers may be a caller's
+        self.arm: str | None = None  # which it is, whatever the proxy says
         self._refuses, self._metrics = limits.on_failure == "refuse", metrics
         # Entities come again and again, and a lookup costs a fifth of a hash.
         self._hash, self._hides = lru_cache(KEPT)(hasher), contract.entity.sensitive
@@ -111,9 +112,9 @@ class Recorder:
         exchange, mode, start = asked
         caller, given, rest = exchange.caller, exchange.given, self._rest
         entity = self._hash(caller.entity) if self._hides else caller.entity
-        arm = pair = None
+        arm, pair = self.arm, None
         if self.behind_proxy:
-            arm, pair = told(given.get(b"x-arm")), told(given.get(b"x-pair-id"))
+            arm, pair = arm or told(given.get(b"x-arm")), told(given.get(b"x-pair-id"))
         at, client, request_id, route = now(), caller.client, exchange.request_id, exchange.route
         latency = round(1e3 * (time.perf_counter() - start), 3)
         names, lines = list(columns), []

@@ -87,6 +87,7 @@ class ModelService:
         self.metrics = Metrics(contract.target_bins)
         self.recorder = Recorder(declared.log, contract, hashing.read(), self.metrics)
         self.recorder.behind_proxy = self.switches.behind_proxy
+        self.recorder.arm = self.switches.arm
         self.recorder.identify(**self._identity())
         remember: Remember = self.recorder.predictions
         self._remember = self._explained if declared.log.explain else remember
