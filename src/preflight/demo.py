@@ -23,9 +23,18 @@ from preflight.files import read_json, replacing
 from preflight.gates import limits
 from preflight.layout import METRICS, PACKAGED, STATE
 from preflight.predictor import Predictor
+from preflight.rehearsal import rehearsed
+from preflight.rehearsal.plan import Release
+from preflight.rehearsal.record import PLACE as PICTURES
+from preflight.rehearsal.rehearsed import Wanted
+from preflight.rehearsal.timeline import Timeline
 from preflight.workspace import run
 
 ROWS = 200
+ROLLOUTS = (
+    ("roll out a good candidate", None, "promoted"),
+    ("roll out a worse one", "worse-model", "aborted"),
+)
 MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])\Z")
 log = logging.getLogger("preflight")
 
@@ -61,6 +70,7 @@ def demo(root: Path) -> None:
     _remote(scratch, journal)
     version, folder = _release(scratch, journal)
     _serve(root, scratch, folder, journal)
+    _roll_out(root, scratch, folder, journal)
     report = _report(scratch, journal, version)
     _finish(root, scratch, folder, journal, report)
 
@@ -184,6 +194,19 @@ def _serve(root: Path, scratch: Path, folder: Path, journal: Journal) -> None:
         )
 
 
+def _roll_out(root: Path, scratch: Path, folder: Path, journal: Journal) -> None:
+    """Two rollouts as staging declares them, beside the same release: one good, one worse."""
+    stable, candidate = (Release(name, root, folder) for name in ("champion", "candidate"))
+    for name, fault, expected in ROLLOUTS:
+        with journal.step(name) as say:
+            wanted = Wanted(fault=fault)
+            found, path = rehearsed.between(scratch, stable, candidate, wanted, Timeline())
+            if found.state != expected:
+                said = f"{found.state}: {found.reason}"
+                raise Problem(name, said, expected, f"See {path}.")
+            say(f"{found.state}: {found.reason}")
+
+
 def _report(scratch: Path, journal: Journal, version: str) -> Path:
     """reports/report.md: the evaluation against its limits, and the journal."""
     chosen = params.load(scratch / "params.yaml")
@@ -232,6 +255,8 @@ def _finish(root: Path, scratch: Path, folder: Path, journal: Journal, report: P
     shown = " ".join(str(_near(part, root)) for part in serve)
     log.info("")
     log.info("report     %s", _near(report, root))
+    for picture in sorted((scratch / PICTURES).glob("*.svg")):
+        log.info("rollout    %s", _near(picture, root))
     log.info(
         "registry   .venv/bin/mlflow ui --backend-store-uri sqlite:///%s",
         _near(scratch / STATE / "mlflow" / "mlflow.db", root),
