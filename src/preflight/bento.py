@@ -201,17 +201,17 @@ def served(
     finally:
         # At once, where SIGTERM would let the callers drain away. BentoML's workers lead sessions
         # of their own, so what is sent to the arbiter's group does not reach them.
-        tree = _tree(server.pid)
-        _signal(tree, signal.SIGINT)
+        family = tree(server.pid)
+        send(family, signal.SIGINT)
         try:
             server.wait(20)
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
-        _signal(tree, signal.SIGKILL)  # one that hangs outlives its parent
+        send(family, signal.SIGKILL)  # one that hangs outlives its parent
 
 
-def _tree(pid: int) -> list[psutil.Process]:
+def tree(pid: int) -> list[psutil.Process]:
     """A process and its children, the process first; none when it is gone."""
     with suppress(psutil.NoSuchProcess):
         first = psutil.Process(pid)
@@ -219,7 +219,7 @@ def _tree(pid: int) -> list[psutil.Process]:
     return []
 
 
-def _signal(processes: Iterable[psutil.Process], number: int) -> None:
+def send(processes: Iterable[psutil.Process], number: int) -> None:
     for each in processes:
         with suppress(psutil.NoSuchProcess):  # psutil tells a process from a later one of its id
             each.send_signal(number)

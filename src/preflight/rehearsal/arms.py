@@ -3,36 +3,26 @@
 They share keys, hash key and log, as replicas do; each has a home of its own, as each container.
 """
 
-import os
-import shutil
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import psutil
-import yaml
-
-from preflight import bento, params
+from preflight import bento
 from preflight.errors import Problem
-from preflight.files import replacing, write_json
 from preflight.layout import STATE
+from preflight.rehearsal.copies import copied
 from preflight.serving import keys, sinks, switches
 from preflight.watch.probes import probe
 from preflight.workspace import environment
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0  # longer than a service drains
-AGAIN_SECONDS = (
-    1.0  # until what died is started again; kubelet waits for 10, and for more each time
-)
-PLANTED, SETTINGS = "planted.py", "planted.json"
-SERVICE = Path("src/preflight/serving/service.py")
-PLANT = "\nimport planted; planted.plant(ModelService)\n"
+AGAIN_SECONDS = 1.0  # until what died is started again; kubelet waits for 10, and ever longer
 
 
 class Arm:
@@ -76,12 +66,12 @@ class Arm:
 
     def kill(self) -> None:
         """Kill its processes, as a lack of memory does; the supervisor starts it again."""
-        _signal(_tree(self.pid), signal.SIGKILL)
+        bento.send(bento.tree(self.pid), signal.SIGKILL)
 
     def drain(self) -> None:
         """Ask it to end as a pod's deletion does: it answers on for a while, and ends by itself."""
         self._leave()
-        _signal(_tree(self.pid)[:1], signal.SIGTERM)
+        bento.send(bento.tree(self.pid)[:1], signal.SIGTERM)
 
     def stop(self) -> None:
         """Drain it, and wait until it is gone."""
@@ -91,7 +81,7 @@ class Arm:
     def interrupt(self) -> None:
         """Ask it to end at once; its workers, in sessions of their own, too."""
         self._leave()
-        _signal(_tree(self.pid), signal.SIGINT)
+        bento.send(bento.tree(self.pid), signal.SIGINT)
 
     def end(self) -> None:
         """End it at once, and wait until it is gone."""
@@ -103,10 +93,10 @@ class Arm:
             self._ending.set()
 
     def _gone(self, seconds: float) -> None:
-        tree = _tree(self.pid)
+        family = bento.tree(self.pid)
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(seconds)
-        _signal(tree, signal.SIGKILL)
+        bento.send(family, signal.SIGKILL)
         self._process.wait()
         self._supervisor.join()
 
@@ -134,10 +124,10 @@ class Arm:
 class Arms:
     """Starts arms of one rehearsal; `log` is the folder of what all of them record."""
 
-    def __init__(self, root: Path, state: Path) -> None:
-        """`root` has the environment that they are served from; all else lies below `state`."""
+    def __init__(self, state: Path) -> None:
+        """All that they share and leave lies below `state`."""
         self.log = Path(bento.remembering(state)[sinks.PLACE])
-        self._root, self._state = root, state.resolve()
+        self._state = state.resolve()
         self._place = self._state / STATE / "serving/keys.json"
         self.key = keys.add(self._place, "rehearsal", keys.SCOPES, bento.UNCAPPED)
         self._switches = self._state / "switches.yaml"
@@ -148,14 +138,16 @@ class Arms:
     def start(
         self,
         name: str,
+        root: Path,
         folder: Path,
         plant: Mapping[str, Any] | None = None,
         overlay: dict[str, Any] | None = None,
     ) -> Arm:
         """Start the Bento in `folder`, and do not wait: `ready` does.
 
-        With `plant` (settings of planted.py; {} for none yet) or `overlay` (keys laid over the
-        Bento's params.yaml) a copy of it. Raises Problem where an arm of this name was started.
+        It is served from the environment of the checkout `root`. With `plant` (settings of
+        planted.py; {} for none yet) or `overlay` (keys laid over the Bento's params.yaml) it is a
+        copy of it. Raises Problem where an arm of this name was started.
         """
         home = self._state / "arms" / name
         if home.exists():
@@ -169,7 +161,7 @@ class Arms:
             "PREFLIGHT_KEYS": str(self._place),
             switches.FILE: str(self._switches),
         }
-        command = bento.command(self._root, folder, port)
+        command = bento.command(root, folder, port)
         self._all.append(Arm(name, self.key, command, home / "serve.log", variables))
         return self._all[-1]
 
@@ -182,57 +174,11 @@ class Arms:
 
 
 @contextmanager
-def arms(root: Path, state: Path) -> Iterator[Arms]:
+def arms(state: Path) -> Iterator[Arms]:
     """Arms that end with the block."""
     state.mkdir(parents=True, exist_ok=True)
-    found = Arms(root, state)
+    found = Arms(state)
     try:
         yield found
     finally:
         found.end()
-
-
-def copied(
-    folder: Path,
-    place: Path,
-    plant: Mapping[str, Any] | None = None,
-    overlay: dict[str, Any] | None = None,
-) -> Path:
-    """A copy of a Bento with a fault beside its code, or other parameters; returns its folder.
-
-    Files that stay are hard links. The Bento itself is not touched.
-    """
-    shutil.copytree(folder, place, copy_function=_linked, symlinks=True)
-    if overlay:
-        file = place / "src/params.yaml"
-        merged = params.merge(params.read(file), overlay)
-        with replacing(file) as partial:
-            partial.write_text(yaml.safe_dump(merged, sort_keys=False))
-    if plant is not None:
-        shutil.copy(Path(__file__).with_name(PLANTED), place / "src" / PLANTED)
-        write_json(place / "src" / SETTINGS, dict(plant))
-        with replacing(place / SERVICE) as partial:
-            partial.write_text((place / SERVICE).read_text() + PLANT)
-    return place
-
-
-def _linked(source: str, target: str) -> str:
-    try:
-        os.link(source, target)
-    except OSError:  # another file system
-        shutil.copy2(source, target)
-    return target
-
-
-def _tree(pid: int) -> list[psutil.Process]:
-    """A process and its children, the process first; none when it is gone."""
-    with suppress(psutil.NoSuchProcess):
-        first = psutil.Process(pid)
-        return [first, *first.children(recursive=True)]
-    return []
-
-
-def _signal(processes: Iterable[psutil.Process], number: int) -> None:
-    for each in processes:
-        with suppress(psutil.NoSuchProcess):
-            each.send_signal(number)

@@ -1,6 +1,6 @@
 """A fault in an arm of a rehearsal: real service code that answers wrongly. No release has it.
 
-`arms.copied` puts this file beside a copy of an arm's code, where the service's module then ends
+`copies.copied` puts this file beside a copy of an arm's code, where the service's module then ends
 with `import planted; planted.plant(ModelService)`. What is wrong stands in `planted.json` beside
 it and is read again twice a second: `kind`, `after` so many seconds of the process or of the
 file's last change, and the kind's own settings.

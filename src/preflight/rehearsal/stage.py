@@ -19,7 +19,7 @@ from preflight.rehearsal.traffic import Traffic, generating
 from preflight.rollout.verdict import Verdict
 from preflight.rollout.watcher import Targets, watch
 
-EVERY = 1.0  # seconds between readings of both arms
+EVERY = 2.0  # seconds between readings of both arms: each costs a worker some 50 ms
 # Outcomes take hours, as in life, and are waited for by parameter: both pass so much faster.
 LABELS_FASTER = 10_800.0
 
@@ -31,7 +31,7 @@ class Stage:
         """Start it all in an empty `folder`; `stack` ends it. Raises Problem."""
         self.plan, self.release = plan, plan.candidate
         self._stack, self._started = stack, 0
-        self._arms: Arms = stack.enter_context(arms(root, folder / "arms"))
+        self._arms: Arms = stack.enter_context(arms(folder / "arms"))
         self.stable, self.canary = self._start("stable"), self._start("canary")
         self.stable.ready()
         self.canary.ready()
@@ -57,7 +57,8 @@ class Stage:
         release = self.plan.stable if side == "stable" else self.release
         fault = self.plan.fault if self.plan.faulty == side else None
         name = f"{side}-{self._started}"
-        return self._arms.start(name, release.bento, fault.plant if fault else None)
+        plant = fault.plant if fault else None
+        return self._arms.start(name, release.root, release.bento, plant)
 
     def _instances(self) -> dict[str, list[str]]:
         declared = self.plan.declared
