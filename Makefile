@@ -1,7 +1,7 @@
 # Every command sets up what it needs: the environments follow the locks in requirements/.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: help setup demo test lint gates bench bench-compare bench-serving bench-log judge-study soak fuzz load report verdict faults pull-request scope rehearse rehearse-study comment audit tools secrets \
+.PHONY: help setup demo test lint gates bench bench-compare bench-serving bench-log judge-study soak fuzz load report verdict faults pull-request scope rehearse rehearse-study drill drill-tell comment audit tools secrets \
 	repro restore push pull register bento serve bench-pipeline lock clean
 
 # The first Python between 3.11 and 3.13 that really starts.
@@ -76,6 +76,12 @@ rehearse: setup ## gate: the declared rollout on this machine, beside the champi
 
 rehearse-study: setup ## ten honest rollouts, each fault three times; ARGS=--write for docs/rehearsal.md
 	@PYTHONPATH=tests .venv/bin/python -m rehearsing $(ARGS)
+
+drill: setup ## on the kind cluster that kubectl answers for: a promotion, an abort, a revert
+	@deploy/drill/run.sh
+
+drill-tell: ## an issue on the drill that failed; for drill.yml
+	@deploy/drill/tell.sh
 
 report: setup ## tests, gates and their report: what a pull request is judged by
 	@.venv/bin/preflight report --run

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from preflight import params, workspace
+from preflight.deploy import commands as deploys
 from preflight.deploy import rollback_commands
 from preflight.errors import NoData, Problem
 from preflight.layout import METRICS, STATE
@@ -275,6 +276,7 @@ for each in (
     *(commands.log, commands.outcomes, commands.explain, commands.replay, commands.triage),
     *(rollouts.plan_rollout, rollouts.watch_rollout, rollouts.judge),
     *(log_commands.judge_shadow, log_commands.compare_groups, rehearsals.rehearse),
+    deploys.lint_deploy,
     *(rollback_commands.render, rollback_commands.rollback, probation_commands.probation),
 ):
     main.add_command(each)

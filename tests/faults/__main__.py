@@ -17,7 +17,8 @@ import click
 from tqdm import tqdm
 
 from faults import house, study
-from faults.catalogue import FAULTS, Fault
+from faults.catalogue import FAULTS
+from faults.fault import Fault
 from faults.honest import Honest, generated
 from preflight import workspace
 from preflight.gates import TIMED

@@ -2,30 +2,20 @@
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from unittest.mock import patch
 
 from faults.changes import Change, append, both, drop, edit, lay, remove, write
+from faults.deploys import DEPLOYS
+from faults.fault import Fault
 from preflight import bento
 from preflight.gates import benchmark, timing
 from preflight.gates.benchmark import Workload
 
-Kind = Literal[
-    "data",
-    "features",
-    "training",
-    "model",
-    "service",
-    "rollout",
-    "speed",
-    "guards",
-    "workflows",
-]
 CONTRACT, DATA, FEATURES = "src/taxi/contract.py", "src/taxi/data.py", "src/taxi/features.py"
 MODEL, TLC, OWN = "src/taxi/model.py", "src/taxi/tlc.py", "src/taxi/params.py"
 SPLIT, EVALUATE = "src/preflight/stages/split.py", "src/preflight/stages/evaluate.py"
@@ -34,26 +24,6 @@ SERVICE, REQUESTS = f"{SERVING}service.py", f"{SERVING}requests.py"
 ANSWERS, DECODED = f"{SERVING}answers.py", "        columns = self.decoder.one(content)\n"
 PULL = ".github/workflows/pull-request.yml"
 NEWEST = "2021-03"
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A change that looks healthy and is not; `words` must stand in what the gate says.
-
-    `after` is done to the tree when its pipeline has run; `during` holds while it is judged.
-    With `lazy` the pipeline is not run again, as when a contributor forgets it. Of a suite of the
-    code only the file `test` is run.
-    """
-
-    name: str
-    kind: Kind
-    gate: str
-    words: str
-    change: Change
-    after: Change | None = None
-    during: Callable[[], AbstractContextManager[Any]] = nullcontext
-    lazy: bool = False
-    test: str = ""
 
 
 def newest(expression: str) -> Change:
@@ -982,6 +952,22 @@ FAULTS = (
         "policy",
         "trip_distance.maximum",
         edit(CONTRACT, ("            maximum=100.0,\n", "            maximum=1000.0,\n")),
+    ),
+    *DEPLOYS,
+    Fault(
+        "errors that no test meets",
+        "deploy",
+        "rehearsal",
+        "answered with an error",
+        edit(
+            ANSWERS,
+            (
+                "        found = self._model.one(columns)\n",
+                '        if bucket % 2 and __import__("os").urandom(1)[0] < 26:\n'
+                "            raise RuntimeError\n"
+                "        found = self._model.one(columns)\n",
+            ),
+        ),
     ),
     Fault(
         "sleep in predict",

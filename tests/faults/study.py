@@ -9,7 +9,8 @@ import numpy as np
 from scipy.stats import beta
 
 from faults import house
-from faults.catalogue import FAULTS, Fault
+from faults.catalogue import FAULTS
+from faults.fault import Fault
 from faults.honest import Honest, generated
 from faults.house import Trial
 from preflight import champion, evidence, lineage, params, workspace

@@ -9,7 +9,8 @@ import yaml
 from conftest import ROOT, git
 from faults import house
 from faults.__main__ import chosen
-from faults.catalogue import FAULTS, Fault
+from faults.catalogue import FAULTS
+from faults.fault import Fault
 from faults.honest import Honest, generated
 from faults.study import Outcome, Power, Study
 from preflight import params

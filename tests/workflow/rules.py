@@ -11,6 +11,7 @@ PIN = re.compile(r"uses: [\w./-]+@[0-9a-f]{40} # v\d\S*$")
 WRITES = {  # the only permissions to write, by file and job
     ("report.yml", "comment"): {"pull-requests"},
     ("security.yml", "codeql"): {"security-events"},
+    ("drill.yml", "tell"): {"issues"},
 }
 EVIDENCE = "actions/upload-artifact"
 HEAD = "${{ github.event.pull_request.head.sha || github.sha }}"

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# One open issue says that the drill fails; a further failure is a comment on it.
+set -euo pipefail
+title="The drill failed"
+body="No release could be rolled out, aborted or reverted as it should: $RUN. docs/operate.md says what each step does."
+known=$(gh issue list --state open --search "in:title \"$title\"" --json number --jq '.[0].number // empty')
+if [ -n "$known" ]; then
+  gh issue comment "$known" --body "$body"
+else
+  gh issue create --title "$title" --body "$body"
+fi

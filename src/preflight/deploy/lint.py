@@ -1,0 +1,177 @@
+"""Every rule over deploy/, and what each found: for a terminal, and as evidence."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from preflight import lineage
+from preflight.deploy import (
+    kinds,
+    rules_alerts,
+    rules_plan,
+    rules_pods,
+    rules_releases,
+    rules_rights,
+    rules_rollout,
+    rules_targets,
+    rules_traffic,
+)
+from preflight.deploy.tree import Environment, Finding, Tree, load
+from preflight.errors import NoData, Problem
+from preflight.evidence import Evidence, Findings, Part, Status, Table, told, worst
+
+GATE = "deploy"
+OfTree = Callable[[Tree], Iterator[Finding]]
+OfEnvironment = Callable[[Environment], Iterator[Finding]]
+MOST = 3  # findings that evidence tells in full
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule's name, what it says, and what finds where it is broken."""
+
+    name: str
+    claim: str
+    check: OfTree
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a rule found; `missing` says why it could not look, `tool` that a program is not there.
+
+    A rule that could not look has not passed.
+    """
+
+    rule: Rule
+    findings: tuple[Finding, ...]
+    missing: str | None = None
+    tool: bool = False
+
+    @property
+    def status(self) -> Status:
+        """fail before no-data before pass."""
+        if self.findings:
+            return "fail"
+        return "no-data" if self.missing else "pass"
+
+
+def _rule(name: str, check: OfTree) -> Rule:
+    return Rule(name, _said(check.__doc__), check)
+
+
+def _each(name: str, check: OfEnvironment) -> Rule:
+    """A rule of one environment, over all of them."""
+
+    def every(tree: Tree) -> Iterator[Finding]:
+        for each in tree.environments:
+            yield from check(each)
+
+    return Rule(name, _said(check.__doc__), every)
+
+
+def _said(docstring: str | None) -> str:
+    return " ".join((docstring or "").partition("\n\n")[0].split())
+
+
+RULES = (
+    _each("fields", rules_rollout.whole),
+    _rule("schemas", kinds.schemas),
+    _each("vacuous-analysis", rules_rollout.vacuous),
+    _each("delayed-analysis", rules_rollout.delayed),
+    _each("weights", rules_rollout.weights),
+    _each("first-step", rules_rollout.first_step),
+    _each("undecidable-plan", rules_plan.plans),
+    _each("mirror", rules_traffic.mirror),
+    _each("consistent-hash", rules_traffic.sticky),
+    _rule("retries", rules_traffic.retries),
+    _rule("routes", rules_targets.routes),
+    _each("arms", rules_targets.arms),
+    _rule("scraped", rules_targets.scraped),
+    _rule("judge", rules_targets.judged),
+    _rule("monitoring", rules_targets.watched),
+    _rule("alerts", rules_alerts.alerts),
+    _each("digests", rules_pods.digests),
+    _rule("limits-and-probes", rules_pods.limited),
+    _each("replicas", rules_pods.replicas),
+    _each("hardened", rules_pods.hardened),
+    _rule("wildcards", rules_rights.wildcards),
+    _rule("secrets", rules_rights.secrets),
+    _rule("ahead-of-staging", rules_releases.ahead),
+    _rule("edited-by-hand", rules_releases.by_hand),
+)
+
+
+def lint(tree: Tree) -> tuple[Result, ...]:
+    """What every rule found, in the order of RULES."""
+    return tuple(looked(rule, tree) for rule in RULES)
+
+
+def looked(rule: Rule, tree: Tree) -> Result:
+    """What one rule found; a Problem that it meets is no pass."""
+    findings: list[Finding] = []
+    try:
+        for each in rule.check(tree):
+            findings.append(each)  # one by one: what stands before an error is found
+    except NoData as problem:
+        return Result(rule, tuple(findings), str(problem), tool=problem.where == "kustomize")
+    except Problem as problem:
+        return Result(rule, tuple(findings), str(problem))
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        # An object of another form than its kind has; `schemas` or `fields` names it.
+        said = f"{type(error).__name__}: {error}"
+        return Result(rule, tuple(findings), f"an object of an odd form: {said}")
+    return Result(rule, tuple(findings))
+
+
+def required() -> bool:
+    """Whether a tool that is not there is an error: in CI it is."""
+    return os.environ.get("PREFLIGHT_REQUIRE_TOOLS") == "1"
+
+
+def status(results: tuple[Result, ...]) -> Status:
+    """fail before no-data before pass; a missing tool is told, and asked for in CI alone."""
+    return worst(each.status for each in results if required() or not _is_absent(each))
+
+
+def _is_absent(result: Result) -> bool:
+    return result.tool and not result.findings
+
+
+def lines(results: tuple[Result, ...], tree: Tree) -> Iterator[str]:
+    """A line for each finding and each rule that could not look; at the end what was checked."""
+    for each in results:
+        yield from (f"{each.rule.name}: {found}" for found in each.findings)
+        if each.missing:
+            yield f"{each.rule.name}: not run: {each.missing}"
+    findings = sum(len(each.findings) for each in results)
+    objects = sum(len(each.manifests.objects) for each in tree.files)
+    names = " and ".join(each.name for each in tree.environments)
+    missed = sum(bool(each.missing) for each in results)
+    ran = f"{len(results) - missed} of {len(results)} rules"
+    yield f"{findings} findings: {ran}, {objects} objects, environments {names}"
+
+
+def part(root: Path) -> Part:
+    """The gate `deploy`: one check a rule, on the checkout's commit; raises Problem as `load`."""
+    began = time.monotonic()
+    results = lint(load(root))
+    return Part.of(judged(results), GATE, lineage.head(root), time.monotonic() - began)
+
+
+def judged(results: tuple[Result, ...]) -> Findings:
+    """One check a rule; those whose tool is not there stand in a table, unless it is required."""
+    absent = [each for each in results if _is_absent(each) and not required()]
+    rows = tuple((each.rule.name, "its tool is not installed; CI requires it") for each in absent)
+    table = Table(title="Rules of deploy/ not run here", columns=("rule", "why"), rows=rows)
+    evidence = tuple(_evidence(each) for each in results if each not in absent)
+    return Findings(evidence=evidence, tables=(table,) if rows else ())
+
+
+def _evidence(result: Result) -> Evidence:
+    found = [str(each) for each in result.findings]
+    more = f" And {len(found) - MOST} more." if len(found) > MOST else ""
+    words = " ".join(found[:MOST]) + more or result.missing or "nothing"
+    holds = {"pass": True, "fail": False, "no-data": None}[result.status]
+    return told(GATE, result.rule.name, result.rule.claim, holds, words)

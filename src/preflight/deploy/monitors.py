@@ -1,0 +1,106 @@
+"""Who scrapes an environment's pods: by which monitor, on which port, with which labels."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from preflight.deploy.manifests import Object
+from preflight.deploy.tree import Environment, Files, Finding, Tree, containers
+
+ALWAYS = {"namespace", "pod", "container", "job", "instance", "endpoint"}  # on each target
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """A monitor that reaches an environment's pods, through a Service where there is one."""
+
+    file: Files
+    object: Object
+    service: Object | None
+    endpoint: Mapping[str, Any]
+
+    def finding(self, field: str, found: str, expected: str, remedy: str) -> Finding:
+        """What is wrong with it."""
+        return self.file.finding(self.object, field, found, expected, remedy)
+
+    @property
+    def port(self) -> str | None:
+        """The pod's port that it asks, by name, or by number as text."""
+        named = str(self.endpoint.get("port"))
+        if self.service is None:
+            return named
+        for each in self.service["spec"]["ports"]:
+            if each.get("name") == named:
+                return str(each.get("targetPort", each["port"]))
+        return None
+
+    @property
+    def labels(self) -> set[str]:
+        """Those that what it reads gets, in Prometheus' spelling."""
+        carried = self.object["spec"].get("podTargetLabels") or ()
+        relabelled = self.endpoint.get("relabelings") or ()
+        known = {str(each["targetLabel"]) for each in relabelled if "targetLabel" in each}
+        return ALWAYS | known | {plain(each) for each in carried}
+
+
+def plain(label: str) -> str:
+    """A pod's label as Prometheus spells it."""
+    return re.sub(r"\W", "_", label)
+
+
+def monitors(tree: Tree, env: Environment) -> Iterator[Monitor]:
+    """Each way in which something scrapes an environment's pods."""
+    for file in (env, *tree.platform):
+        for each in file.manifests.all("PodMonitor"):
+            if _covers(each, env) and _selects(each["spec"]["selector"], env.labels):
+                for endpoint in each["spec"].get("podMetricsEndpoints") or ():
+                    yield Monitor(file, each, None, endpoint)
+        for each in file.manifests.all("ServiceMonitor"):
+            for service in env.manifests.all("Service") if _covers(each, env) else ():
+                labels = service["metadata"].get("labels") or {}
+                if _selects(each["spec"]["selector"], labels) and leads(service, env):
+                    for endpoint in each["spec"].get("endpoints") or ():
+                        yield Monitor(file, each, service, endpoint)
+
+
+def _covers(monitor: Object, env: Environment) -> bool:
+    """Whether a monitor looks into an environment's namespace."""
+    selector = monitor["spec"].get("namespaceSelector") or {}
+    own = monitor["metadata"].get("namespace")
+    names = selector.get("matchNames") or [own]
+    return bool(selector.get("any")) or env.raw["metadata"].get("namespace") in names
+
+
+def _selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    wanted = selector.get("matchLabels") or {}
+    return bool(wanted.items() <= labels.items()) and all(
+        _holds(each, labels) for each in selector.get("matchExpressions") or ()
+    )
+
+
+def _holds(wanted: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    found, values = labels.get(wanted["key"]), wanted.get("values") or ()
+    return {
+        "In": found in values,
+        "NotIn": found not in values,
+        "Exists": found is not None,
+        "DoesNotExist": found is None,
+    }[wanted["operator"]]
+
+
+def leads(service: Object, env: Environment) -> bool:
+    """Whether a Service reaches the Rollout's pods."""
+    selector = service["spec"].get("selector") or {}
+    return bool(selector) and selector.items() <= env.labels.items()
+
+
+def ports(env: Environment) -> set[str]:
+    """The pods' ports, by name and by number."""
+    known = [
+        port
+        for place, container in containers(env.raw)
+        if ".initContainers." not in place
+        for port in container.get("ports") or ()
+    ]
+    return {str(port[key]) for port in known for key in ("name", "containerPort") if key in port}

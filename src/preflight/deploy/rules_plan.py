@@ -1,0 +1,77 @@
+"""The rule of a plan that can decide: steps that last long enough for the judge."""
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+from preflight.deploy.declared import seconds
+from preflight.deploy.rollouts import Step
+from preflight.deploy.tree import Environment, Finding
+from preflight.errors import NoData, Problem
+from preflight.rollout import plan, planned
+from preflight.rollout.limits import Limits
+
+STEPS = "spec.strategy.canary.steps"
+RUNS = 25  # of a plan: with plan.HONEST a hundred honest rollouts, in about a second
+
+
+def plans(env: Environment) -> Iterator[Finding]:
+    """The steps last long enough to decide, at the traffic of rollout.min_rate in params.yaml."""
+    if not env.steps:
+        return
+    kept = []
+    for at, lasts in held(env.steps, env):
+        weight = weight_at(env.steps, at)
+        if lasts and 0 < weight < 100:
+            kept.append(plan.Step(weight / 100, lasts))
+    if not kept:
+        words = "no step that lasts at a weight between 0 and 100"
+        yield env.finding(env.raw, STEPS, words, "time to decide in", "Add a pause or an analysis.")
+        return
+    try:
+        found = _forecast(env.limits.min_rate, tuple(kept), env.limits)
+    except Problem as problem:
+        raise NoData(problem.where, problem.found, problem.expected, problem.remedy) from None
+    if not found.decides:
+        told = plan.undecidable(found)
+        yield env.finding(env.raw, STEPS, told.found, told.expected, told.remedy)
+
+
+class _Once:
+    """Limits as a key of a cache: by what they say."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits, self._said = limits, limits.model_dump_json()
+
+    def __hash__(self) -> int:
+        return hash(self._said)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Once) and other._said == self._said
+
+
+def _forecast(rate: float, steps: tuple[plan.Step, ...], limits: Limits) -> plan.Forecast:
+    return _foreseen(rate, steps, _Once(limits))
+
+
+@lru_cache(maxsize=8)
+def _foreseen(rate: float, steps: tuple[plan.Step, ...], limits: _Once) -> plan.Forecast:
+    """Of environments with the same steps once; the seed is plan's own."""
+    return plan.forecast(plan.Plan(rate, steps, planned.USUAL), limits.limits, runs=RUNS)
+
+
+def weight_at(steps: tuple[Step, ...], at: int) -> int:
+    """The canary's weight while a step lasts, in percent."""
+    known = [each.set_weight for each in steps[:at] if each.set_weight is not None]
+    return known[-1] if known else 0
+
+
+def held(steps: tuple[Step, ...], env: Environment) -> Iterator[tuple[int, float]]:
+    """Each step that lasts, by its place, and its seconds: of an analysis the longest it may."""
+    for at, step in enumerate(steps):
+        if step.pause is not None and step.pause.duration is not None:
+            yield at, seconds(step.pause.duration)
+        elif step.analysis is not None:
+            templates = (env.templates.get(each.template_name) for each in step.analysis.templates)
+            measures = [one for each in templates if each for one in each.spec.metrics]
+            lasts = (seconds(one.interval or 0) * (one.count or 0) for one in measures)
+            yield at, max(lasts, default=0.0)

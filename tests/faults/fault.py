@@ -1,0 +1,41 @@
+"""A planted fault: a small named change, the gate that must catch it, and its words."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from faults.changes import Change
+
+Kind = Literal[
+    "data",
+    "features",
+    "training",
+    "model",
+    "service",
+    "rollout",
+    "deploy",
+    "speed",
+    "guards",
+    "workflows",
+]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A change that looks healthy and is not; `words` must stand in what the gate says.
+
+    `after` is done to the tree when its pipeline has run; `during` holds while it is judged.
+    With `lazy` the pipeline is not run again, as when a contributor forgets it. Of a suite of the
+    code only the file `test` is run.
+    """
+
+    name: str
+    kind: Kind
+    gate: str
+    words: str
+    change: Change
+    after: Change | None = None
+    during: Callable[[], AbstractContextManager[Any]] = nullcontext
+    lazy: bool = False
+    test: str = ""

@@ -1,0 +1,226 @@
+"""The lint runs every rule over deploy/, tells each finding, and never passes unseen."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from declared import environment, tree
+from preflight import lineage, workspace
+from preflight.deploy import lint, rendering, rules_releases
+from preflight.deploy.commands import lint_deploy
+from preflight.deploy.lint import Result, Rule
+from preflight.deploy.tree import Finding, Tree, load
+from preflight.errors import NoData, Problem
+from preflight.release import Release
+from records import record
+
+ROOT = Path(__file__).parents[2]
+FINDING = Finding("file", "Rollout/taxi", "spec", "a", "b", "Mend it.")
+
+
+@pytest.fixture(scope="module")
+def shipped() -> tuple[Tree, tuple[Result, ...]]:
+    """What the rules say of this checkout."""
+    found = load(ROOT)
+    return found, lint.lint(found)
+
+
+def test_what_ships_breaks_no_rule(shipped: tuple[Tree, tuple[Result, ...]]) -> None:
+    found, results = shipped
+    assert [str(each) for result in results for each in result.findings] == []
+    assert lint.status(results) == "pass", list(lint.lines(results, found))
+
+
+def test_each_rule_has_a_name_and_a_sentence_for_people() -> None:
+    assert len({rule.name for rule in lint.RULES}) == len(lint.RULES)
+    assert all(rule.claim.endswith(".") and len(rule.claim) < 120 for rule in lint.RULES)
+
+
+def test_each_rule_is_evidence(shipped: tuple[Tree, tuple[Result, ...]]) -> None:
+    found = lint.judged(shipped[1])
+    told = {each.check for each in found.evidence} | {
+        row[0] for t in found.tables for row in t.rows
+    }
+    assert told == {rule.name for rule in lint.RULES}
+
+
+def result(check: lint.OfTree) -> Result:
+    return lint.looked(Rule("a-rule", "It holds.", check), tree())
+
+
+def finds(_: Tree) -> Iterator[Finding]:
+    yield FINDING
+
+
+def test_a_finding_is_a_line_and_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    found = result(finds)
+    told = list(lint.lines((found,), tree()))
+    assert told[0] == "a-rule: file: Rollout/taxi: spec: found a; expected b. Mend it."
+    assert told[-1].startswith("1 findings: 1 of 1 rules, ")
+    (line,) = lint.judged((found,)).evidence
+    assert (lint.status((found,)), line.status, line.gate) == ("fail", "fail", "deploy")
+    assert "found a; expected b" in line.found
+    assert not capsys.readouterr().out
+
+
+def test_a_rule_that_cannot_look_has_not_passed_and_keeps_what_it_found() -> None:
+    def half(_: Tree) -> Iterator[Finding]:
+        yield FINDING
+        raise Problem("file", "nothing", "something", "Add it.")
+
+    def blind(_: Tree) -> Iterator[Finding]:
+        raise Problem("file", "nothing", "something", "Add it.")
+
+    def odd(given: Tree) -> Iterator[Finding]:
+        return iter(given.environments[0].manifests.objects[0]["nowhere"])
+
+    assert (result(half).status, result(half).findings) == ("fail", (FINDING,))
+    assert [result(each).status for each in (blind, odd)] == ["no-data", "no-data"]
+    told = "\n".join(lint.lines((result(blind),), tree()))
+    assert "a-rule: not run: file: found nothing" in told
+
+
+def test_a_tool_that_is_not_there_is_told_and_asked_for_in_ci(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def toolless(_: Tree) -> Iterator[Finding]:
+        raise NoData("kustomize", "no such program", "it", "Run `make tools`.")
+
+    found = result(toolless), result(lambda _: iter(()))
+    monkeypatch.delenv("PREFLIGHT_REQUIRE_TOOLS", raising=False)
+    assert lint.status(found) == "pass"
+    assert lint.judged(found).tables[0].rows[0][0] == "a-rule"
+    assert "not run: kustomize" in "\n".join(lint.lines(found, tree()))
+    monkeypatch.setenv("PREFLIGHT_REQUIRE_TOOLS", "1")
+    assert lint.status(found) == "no-data"
+    assert lint.judged(found).evidence[0].status == "no-data"
+
+
+def test_without_an_overlay_there_is_no_data(tmp_path: Path) -> None:
+    with pytest.raises(NoData, match="no environment"):
+        load(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with this one's deploy/ and parameters, committed."""
+    root = tmp_path_factory.mktemp("copied")
+    for name in ("params.yaml", *map(str, (ROOT / "deploy").rglob("*.yaml"))):
+        place = root / (ROOT / name).relative_to(ROOT)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes((ROOT / name).read_bytes())
+    git(root, "init", "-q")
+    commit(root, "deploy", "params.yaml")
+    return root
+
+
+def git(root: Path, *words: str) -> None:
+    who = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
+    workspace.run(root, "git", *who, *words)
+
+
+def commit(root: Path, *paths: str) -> None:
+    git(root, "add", *paths)
+    git(root, "commit", "-qm", "a change")
+
+
+def test_a_hand_in_a_rendered_file_is_found_without_kustomize(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rendering, "_tool", _missing)
+    file = copied / "deploy/rendered/staging.yaml"
+    before = file.read_text(encoding="utf-8")
+    with pytest.raises(NoData):
+        list(rules_releases.by_hand(load(copied)))
+    file.write_text(before.replace("preflight/release: none", "preflight/release: 3-abc", 1))
+    found = lint.looked(Rule("a", "", rules_releases.by_hand), load(copied))
+    file.write_text(before)
+    assert "found preflight/release: 3-abc; expected preflight/release: none" in str(
+        found.findings[0]
+    )
+    assert (found.status, found.tool) == ("fail", True)
+
+
+def _missing(_: Path) -> str:
+    raise NoData("kustomize", "no such program", "it, to render manifests", "Run `make tools`.")
+
+
+def test_another_rendering_than_the_files_is_found(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        rendering,
+        "difference",
+        lambda _, name: (
+            "--- a\n+++ b\n@@ -7,3 +7,3 @@\n spec:\n-  key: hush\n+  key: a\n"
+            if name == "staging"
+            else ""
+        ),
+    )
+    (found,) = rules_releases.by_hand(load(copied))
+    assert "staging.yaml: line 8: found another 'key'; expected what deploy/ gives" in str(found)
+    assert "hush" not in str(found)
+
+
+def test_the_gates_part_is_of_the_commit_and_of_every_rule(copied: Path) -> None:
+    found = lint.part(copied)
+    assert found.gate == "deploy"
+    assert found.commit == lineage.head(copied)
+    assert {each.check: each.status for each in found.evidence}["weights"] == "pass"
+
+
+def test_production_runs_what_was_promoted_in_staging_alone(copied: Path) -> None:
+    staging, production = (
+        copied / f"deploy/overlays/{each}/release.yaml" for each in ("staging", "production")
+    )
+    production.write_text(yaml.safe_dump(record()))
+    (found,) = rules_releases.ahead(load(copied))
+    assert found.file == "deploy/overlays/production/release.yaml"
+    assert "found 3-aaaaaaaaaaaa by manifests bbbbbbbbbbbb, never promoted in staging" in str(found)
+
+    tried = record("pending", environment="staging")
+    staging.write_text(yaml.safe_dump(tried))
+    commit(copied, "deploy")
+    assert len(list(rules_releases.ahead(load(copied)))) == 1
+
+    staging.write_text(yaml.safe_dump(record("promoted", environment="staging")))
+    commit(copied, "deploy")
+    staging.write_text(yaml.safe_dump(record(environment="staging", commit="c" * 40)))
+    assert list(rules_releases.ahead(load(copied))) == []
+
+
+def test_another_image_of_the_same_model_was_not_tried(copied: Path) -> None:
+    both = environment(record=released("staging", "4")), environment(name="production")
+    other = replace(both[1], record=released("production", "5"))
+    (found,) = rules_releases.ahead(Tree(copied, (both[0], other), ()))
+    assert "never promoted in staging" in str(found)
+
+
+def released(name: str, digit: str) -> Release:
+    fields = {"environment": name, "image": f"sha256:{64 * digit}", "commit": 40 * "e"}
+    return Release.model_validate(record(**fields))
+
+
+def test_the_command_says_what_was_checked_and_exits_by_it(
+    monkeypatch: pytest.MonkeyPatch, shipped: tuple[Tree, tuple[Result, ...]]
+) -> None:
+    found, passed = shipped
+    failed = Result(lint.RULES[0], (FINDING,))
+    blind = Result(lint.RULES[0], (), "nothing there")
+    for results, code in (((passed[0],), 0), ((failed,), 1), ((blind,), 2)):
+        monkeypatch.setattr(lint, "lint", lambda _, given=results: given)
+        done = CliRunner().invoke(lint_deploy, [])
+        assert done.exit_code == code
+        assert f"objects, environments {' and '.join(e.name for e in found.environments)}" in (
+            done.output
+        )
+
+
+def test_the_command_lists_its_rules_without_running_them() -> None:
+    done = CliRunner().invoke(lint_deploy, ["--rules"])
+    assert done.exit_code == 0
+    assert len(done.output.splitlines()) == len(lint.RULES)

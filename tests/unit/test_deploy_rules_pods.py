@@ -1,0 +1,249 @@
+"""Rules of pods, rights, secrets, alerts and schemas, each seen red by one edit and green."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from declared import Edit, environment, tree
+from preflight.deploy import kinds, rules_alerts, rules_pods, rules_rights
+from preflight.deploy.tree import Environment, Finding, Tree
+from preflight.errors import Problem
+from preflight.release import Release
+from records import record
+
+RECORD = Release.model_validate(record())
+IMAGE = f"taxi@sha256:{64 * '0'}"
+
+
+@pytest.mark.parametrize("check", [rules_pods.digests, rules_pods.replicas, rules_pods.hardened])
+def test_sound_manifests_break_no_rule(check: Callable[[Environment], Iterator[Finding]]) -> None:
+    assert list(check(environment())) == []
+
+
+@pytest.mark.parametrize(
+    "check",
+    [rules_pods.limited, rules_rights.wildcards, rules_rights.secrets, kinds.schemas],
+)
+def test_a_sound_tree_breaks_no_rule(check: Callable[[Tree], Iterator[Finding]]) -> None:
+    assert list(check(tree())) == []
+
+
+@pytest.mark.parametrize("image", ["taxi:1.2", "taxi", "taxi@sha256:0a", "taxi:latest"])
+def test_an_image_by_its_tag_is_named(image: str) -> None:
+    (found,) = rules_pods.digests(environment((IMAGE, image)))
+    assert f"containers.service.image: found registry.example/{image}; expected NAME" in str(found)
+
+
+def test_zeros_for_a_digest_are_refused_once_something_is_released() -> None:
+    (found,) = rules_pods.digests(environment(record=RECORD))
+    assert "found 64 zeros; expected a digest, as there is a release record" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (", memory: 600Mi", "", "containers.service.resources.limits.memory: found none"),
+        ("cpu: 100m, ", "", "Deployment/judge: spec.template.spec.containers.judge.resources.req"),
+        (
+            "          livenessProbe: {httpGet: {path: /livez, port: http}}\n",
+            "",
+            "livenessProbe: f",
+        ),
+    ],
+)
+def test_missing_limits_and_probes_are_named(old: str, new: str, words: str) -> None:
+    assert words in said(rules_pods.limited, (old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("minReplicas: 2", "minReplicas: 1", "HorizontalPodAutoscaler/taxi: spec.minReplicas: fou"),
+        ("replicas: 2\n", "replicas: 1\n", "Deployment/judge: spec.replicas: found 1; expected at"),
+        ("  replicas: 2\n", "", "Deployment/judge: spec.replicas: found 1"),
+        ("kind: Rollout, name: taxi}", "kind: Rollout, name: cab}", "Rollout/taxi: spec.replicas"),
+        ("maxUnavailable: 0", "maxUnavailable: 25%", "maxUnavailable: found 25%; expected 0"),
+        (
+            "maxUnavailable: 0",
+            "maxUnavailable: 0\n      dynamicStableScale: true",
+            "found true; ex",
+        ),
+        ("  rollbackWindow", "  replicas: 3\n  rollbackWindow", "expected none: the autoscaler's"),
+    ],
+)
+def test_what_stands_on_one_pod_is_named(old: str, new: str, words: str) -> None:
+    assert words in "\n".join(map(str, rules_pods.replicas(environment((old, new)))))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (
+            "runAsNonRoot: true",
+            "runAsNonRoot: false",
+            "service.securityContext.runAsNonRoot: found F",
+        ),
+        (
+            "            readOnlyRootFilesystem: true\n",
+            "",
+            "readOnlyRootFilesystem: found none; exp",
+        ),
+        ("drop: [ALL]", "drop: [CHOWN]", "capabilities.drop: found some kept; expected ALL"),
+        ("[Ingress, Egress]", "[Ingress]", "Rollout/taxi: found no default deny"),
+    ],
+)
+def test_a_container_that_may_more_than_it_needs_is_named(old: str, new: str, words: str) -> None:
+    assert words in "\n".join(map(str, rules_pods.hardened(environment((old, new)))))
+
+
+PROJECT = (
+    "apiVersion: argoproj.io/v1alpha1\nkind: AppProject\nmetadata: {name: all}\n"
+    "spec: {sourceRepos: ['*']}\n---\n"
+)
+BINDING = (
+    "apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: all}\n"
+    "roleRef: {kind: ClusterRole, name: cluster-admin}\n---\n"
+)
+FIRST = "apiVersion: v1\nkind: Service\nmetadata: {name: judge,"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (
+            "verbs: [get, update, patch]",
+            "verbs: ['*']",
+            "Role/taxi-route: rules.0.verbs: found a wi",
+        ),
+        ("resources: [httproutes]", "resources: ['*/*']", "rules.0.resources: found a wildcard"),
+        (FIRST, PROJECT + FIRST, "AppProject/all: spec.sourceRepos.0: found a wildcard"),
+        (FIRST, BINDING + FIRST, "RoleBinding/all: roleRef.name: found cluster-admin"),
+    ],
+)
+def test_a_wildcard_is_named(old: str, new: str, words: str) -> None:
+    assert words in said(rules_rights.wildcards, (old, new))
+
+
+KEYS = "apiVersion: v1\nkind: Secret\nmetadata: {name: keys}\nstringData: {a: hush-hush}\n---\n"
+JUDGED = "          command: [python, -m, preflight.rollout.service]\n"
+KEY = "-----BEGIN " + "PRIVATE KEY-----"
+ADDRESS = "b://c:" + "hush@d"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (FIRST, KEYS + FIRST, "Secret/keys: stringData"),
+        (
+            JUDGED,
+            JUDGED + "          env: [{name: API_TOKEN, value: hush-hush}]\n",
+            "env.API_TOKEN",
+        ),
+        (
+            JUDGED,
+            JUDGED + "          env: [{name: A, value: '" + ADDRESS + "'}]\n",
+            "env.0.value",
+        ),
+        ("--host, 0.0.0.0", "--password=hush-hush", "containers.judge.args.2"),
+        ("- name: healthy", f"- name: '{KEY} hush-hush'", "spec.groups.0.name"),
+    ],
+)
+def test_a_secrets_value_is_named_but_not_told(old: str, new: str, words: str) -> None:
+    edits = [(old, new)]
+    given = tree(platform=edits) if "healthy" in old else tree(environment(*edits))
+    (found,) = rules_rights.secrets(given)
+    assert words in str(found)
+    assert "hush" not in str(found)
+
+
+def test_a_file_a_flag_and_a_secret_by_name_are_no_secrets() -> None:
+    env = (
+        "          env: [{name: PREFLIGHT_KEYS, value: /etc/keys}, {name: KEY, value: /a/b.key},"
+        " {name: TOKEN, valueFrom: {secretKeyRef: {name: a, key: b}}}]\n"
+    )
+    assert not said(rules_rights.secrets, (JUDGED, JUDGED + env))
+
+
+def test_a_generator_of_secrets_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "deploy/overlays/staging/kustomization.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text("secretGenerator: [{name: a, literals: [b=hush]}]\n")
+    (found,) = rules_rights.secrets(tree(root=tmp_path))
+    assert str(found).startswith("deploy/overlays/staging/kustomization.yaml: secretGenerator")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("containerPort: 3000", "containerPort: http", "spec.template.spec.containers.0.ports.0.c"),
+        ("livenessProbe", "livelyProbe", "'livelyProbe' was unexpected"),
+        ("  minReplicas: 2\n  max", "  leastReplicas: 2\n  max", "'leastReplicas' was unexpected"),
+        ("apiVersion: autoscaling/v2", "apiVersion: autoscaling/v3", "found autoscaling/v3 Horiz"),
+    ],
+)
+def test_an_object_that_a_server_would_refuse_is_named(old: str, new: str, words: str) -> None:
+    assert words in said(kinds.schemas, (old, new))
+
+
+def test_a_value_that_does_not_fit_is_not_told() -> None:
+    text = said(kinds.schemas, ("replicas: 2\n", "replicas: hush\n"))
+    assert "Deployment/judge: spec.replicas: found another value; expected type" in text
+    assert "hush" not in text
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A checkout whose platform has what others emit, and a dashboard."""
+    folder = tmp_path / "deploy/platform/monitoring"
+    folder.mkdir(parents=True)
+    (folder / "emitters.yaml").write_text("Prometheus: [up]\n")
+    panel = {"title": "Errors", "targets": [{"expr": "rate(preflight_errors_total[$__range])"}]}
+    (folder / "dashboard.json").write_text(json.dumps({"title": "Taxi", "panels": [panel]}))
+    return tmp_path
+
+
+def test_alerts_and_panels_on_metrics_that_are_emitted_break_no_rule(root: Path) -> None:
+    assert list(rules_alerts.alerts(tree(root=root))) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("preflight_errors_total", "preflight_error_total", "healthy.Errors: found the metric pre"),
+        (
+            "up{",
+            "upp{",
+            "PrometheusRule/taxi: healthy.Down: found the metric upp; expected one that",
+        ),
+        ('route="predict"', 'router="predict"', "preflight_errors_total by the label router"),
+        ("[5m]", "[5m", "expected PromQL"),
+        ('up{app="taxi"} == 0', "'{__name__=~\"u.*\"}'", "found the metric u.*"),
+    ],
+)
+def test_an_alert_on_what_nobody_emits_is_named(root: Path, old: str, new: str, words: str) -> None:
+    assert words in "\n".join(map(str, rules_alerts.alerts(tree(root=root, platform=[(old, new)]))))
+
+
+def test_a_panel_on_what_nobody_emits_is_named(root: Path) -> None:
+    file = root / "deploy/platform/monitoring/dashboard.json"
+    file.write_text(file.read_text().replace("preflight_errors", "preflight_failures"))
+    (found,) = rules_alerts.alerts(tree(root=root))
+    assert str(found).startswith("deploy/platform/monitoring/dashboard.json: Errors: expr: found")
+
+
+def test_a_recorded_series_is_emitted(root: Path) -> None:
+    recorded = "- alert: Down\n", "- {record: 'a:b', expr: up}\n        - alert: Down\n"
+    used = 'up{app="taxi"} == 0', "a:b == 0"
+    assert not list(rules_alerts.alerts(tree(root=root, platform=[recorded, used])))
+
+
+def test_a_list_of_emitters_that_is_none_is_refused(root: Path) -> None:
+    (root / "deploy/platform/monitoring/emitters.yaml").write_text("up\n")
+    with pytest.raises(Problem, match="emitters, each with a list"):
+        list(rules_alerts.alerts(tree(root=root)))
+
+
+def said(check: Callable[[Tree], Iterator[Finding]], *edits: Edit) -> str:
+    return "\n".join(map(str, check(tree(environment(*edits)))))
