@@ -34,8 +34,8 @@ def rehearsal(**changes: object) -> Rehearsal:
     plain = {
         "environment": "staging",
         "rollout": "taxi",
-        "stable": "0123456789ab",
-        "candidate": "ba9876543210",
+        "stable": "aaaaaaaaaaaa",
+        "candidate": "bbbbbbbbbbbb",
         "fault": None,
         "state": "promoted",
         "reason": "All is well.",
