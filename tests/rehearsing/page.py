@@ -13,7 +13,7 @@ from preflight.rehearsal.record import Rehearsal
 
 MOST_SECONDS, SHARE = 120.0, 0.9
 CHANCE = 4.0  # standard deviations
-ENDS = {"replaced": "promoted"}  # by the newer release
+ENDS = {"replaced": ("promoted",), "not aborted": ("promoted", "paused")}
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Ran:
             said += [f"{found.served.failed} failed"] if found.served.failed else []
         else:
             fault = FAULTS[found.fault]
-            if found.state != ENDS.get(fault.expected, fault.expected):
+            if found.state not in ENDS.get(fault.expected, (fault.expected,)):
                 said.append(f"{found.state} instead of {fault.expected}: {found.reason}")
             elif not fault.named(found.reason):
                 said.append(f"for another reason: {found.reason}")

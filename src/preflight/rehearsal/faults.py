@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-End = Literal["aborted", "paused", "promoted", "replaced"]
+End = Literal["aborted", "paused", "promoted", "replaced", "not aborted"]
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,8 @@ LISTED = (
         r"last read|Nothing was read|requests of the canary",
     ),
     Fault("judge-down", "the judge does not answer", None, "paused", r"^the judge: "),
-    Fault("envoy-restarted", "the proxy is killed and starts anew", None, "promoted", ""),
+    # What it had counted since it was last read is lost, and the judge says so: it may take long.
+    Fault("envoy-restarted", "the proxy is killed and starts anew", None, "not aborted", ""),
     Fault("counters-reset", "an arm's process starts anew once", None, "promoted", ""),
     Fault("second-release", "another release comes in mid-rollout", None, "replaced", ""),
 )

@@ -115,9 +115,7 @@ class Reader:
         )
 
 
-def judged(
-    asked: Question, read: Callable[[Question, float], Found], limits: Limits
-) -> Verdict:
+def judged(asked: Question, read: Callable[[Question, float], Found], limits: Limits) -> Verdict:
     """The verdict on what `read` finds now, in seconds since 1970; raises nothing."""
     now = time.time()
     try:
