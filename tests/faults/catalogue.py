@@ -890,7 +890,7 @@ FAULTS = (
         "workflows",
         "policy",
         "job dropped from the decider's needs: .github/workflows/pull-request.yml: load",
-        edit(PULL, ("benchmark, load]", "benchmark]")),
+        edit(PULL, ("benchmark, load, rehearse]", "benchmark, rehearse]")),
     ),
     Fault(
         "tee without pipefail",

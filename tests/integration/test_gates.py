@@ -60,7 +60,7 @@ def test_a_change_beside_the_model_is_green_in_every_gate(branch: Path) -> None:
     assert report.returncode == 2
     text = (branch / "reports/report.md").read_text()
     assert text.splitlines()[0].startswith(
-        "## 🟡 Cannot tell: no data from 6 of 18 gates: benchmark"
+        "## 🟡 Cannot tell: no data from 7 of 20 gates: benchmark"
     )
 
 
