@@ -1,7 +1,7 @@
 # Every command sets up what it needs: the environments follow the locks in requirements/.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-.PHONY: help setup demo test lint gates bench bench-compare bench-serving bench-log judge-study soak fuzz load report verdict faults pull-request scope rehearse rehearse-study drill drill-tell comment audit tools secrets \
+.PHONY: help setup demo test lint gates bench bench-compare bench-serving bench-log judge-study soak fuzz load report verdict faults pull-request scope rehearse rehearse-study drill drill-tell comment audit tools kubeconform promtool secrets \
 	repro restore push pull register bento serve bench-pipeline lock clean
 
 # The first Python between 3.11 and 3.13 that really starts.
@@ -101,6 +101,17 @@ lint: .venv/.stamp ## format, lint, types, secrets, workflows, large files, YAML
 tools: ## build the checkers that are not Python's, with Go
 	@GOBIN=$(CURDIR)/.preflight/go go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 	@GOBIN=$(CURDIR)/.preflight/go go install sigs.k8s.io/kustomize/kustomize/v5@v5.7.1
+
+kubeconform: ## check what is rendered against the schemas of the cluster's kinds, which it fetches
+	@GOBIN=$(CURDIR)/.preflight/go go install github.com/yannh/kubeconform/cmd/kubeconform@v0.7.0
+	@.preflight/go/kubeconform -strict -summary -kubernetes-version 1.36.0 -schema-location default \
+	-schema-location '$(CRDS)/{{.Group}}/{{.ResourceKind}}_{{.ResourceAPIVersion}}.json' deploy/rendered
+
+CRDS := https://raw.githubusercontent.com/datreeio/CRDs-catalog/main
+
+promtool: ## the checker of alarms, with Debian's package prometheus; asks for root
+	@command -v promtool >/dev/null || { root=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	$$root apt-get update -qq && $$root apt-get install -qq --yes --no-install-recommends prometheus; }
 
 audit: .venv/.stamp ## known weaknesses of the locked packages; one that cannot be looked up is red
 	@.venv/bin/pip-audit --strict --require-hashes --disable-pip --requirement requirements/serve.txt --requirement requirements/dev.txt
