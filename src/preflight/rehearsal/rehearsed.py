@@ -6,10 +6,11 @@ from pathlib import Path
 
 from preflight import champion, lineage, unregistered
 from preflight.champion import Champion
+from preflight.contract import Contract
 from preflight.deploy import manifests
 from preflight.deploy.declared import declared
-from preflight.files import replacing
-from preflight.layout import STATE
+from preflight.files import read_json, replacing
+from preflight.layout import PACKAGED, STATE
 from preflight.rehearsal import picture, record, traffic
 from preflight.rehearsal.faults import FAULTS
 from preflight.rehearsal.plan import Plan, Release, Side
@@ -78,7 +79,8 @@ def between(
     folder.mkdir(parents=True)
     place = RENDERED.format(environment=wanted.environment)
     asked = folder / "requests.jsonl"
-    traffic.requests(root, asked, TRIPS, wanted.seed, LABELS_FASTER)
+    contracts = [_contract(each.bento) for each in (candidate, stable)]
+    traffic.requests(root, contracts, asked, TRIPS, wanted.seed, LABELS_FASTER)
     plan = Plan(
         environment=wanted.environment,
         declared=declared(manifests.read(root / place)),
@@ -93,6 +95,11 @@ def between(
     )
     found = rehearse(root, plan, folder, tell)
     return found, kept(root, found)
+
+
+def _contract(folder: Path) -> Contract:
+    """A Bento's contract, as it was packaged with the model: no code of the release runs here."""
+    return Contract.from_dict(read_json(folder / "src" / PACKAGED / "contract.json"))
 
 
 def kept(root: Path, found: Rehearsal) -> Path:

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, cast
@@ -14,7 +14,6 @@ import polars as pl
 
 import preflight
 from preflight import params, reference, table
-from preflight import project as seam
 from preflight.contract import Contract
 from preflight.errors import NoData, Problem
 from preflight.files import replacing
@@ -29,15 +28,18 @@ DELAY_SECONDS = 2 * 3600  # mean, from a trip's end until somebody has told
 UNITS = {"second": 1.0, "minute": 60.0, "hour": 3600.0}  # of a target that is a time itself
 
 
-def requests(root: Path, file: Path, count: int, seed: int, compression: float) -> Path:
+def requests(
+    root: Path, contracts: Sequence[Contract], file: Path, count: int, seed: int, compression: float
+) -> Path:
     """Write `count` trips in a row of the newest valid month, a JSON object a line; returns it.
 
     Each has the body of its request, the entity, what really happened, and after how many seconds
     of the rehearsal that is known: its own duration and the time until it is told, divided by
-    `compression`. Equal seeds make equal files. Raises NoData without rows, Problem on no file.
+    `compression`. Rows are of the first of the `contracts`, and a request has what all of them
+    know. Equal seeds make equal files. Raises NoData without rows, Problem on no file.
     """
-    chosen = params.load(root / "params.yaml")
-    contract, month = seam.contract(chosen.project), max(chosen.data.months)
+    contract = contracts[0]
+    month = max(params.read(root / "params.yaml")["data"]["months"])
     rows = table.scan(root / VALID / f"{month}.parquet", contract).collect()
     if not len(rows):
         raise NoData(f"the valid rows of {month}", "none", "some", "Run `make repro`.")
@@ -48,13 +50,16 @@ def requests(root: Path, file: Path, count: int, seed: int, compression: float) 
     lasts = rows[contract.target.name].to_numpy() * UNITS.get(contract.target.unit or "", 0.0)
     after = (lasts + random.exponential(DELAY_SECONDS, count)) / compression
     with replacing(file) as partial:
-        lines = msgspec.json.Encoder().encode_lines(_trips(rows, contract, after.tolist()))
+        lines = msgspec.json.Encoder().encode_lines(_trips(rows, contracts, after.tolist()))
         partial.write_bytes(lines)
     return file
 
 
-def _trips(rows: pl.DataFrame, contract: Contract, after: list[float]) -> list[Trip]:
-    bodies = reference.instances({each.name: rows[each.name].to_numpy() for each in contract.known})
+def _trips(rows: pl.DataFrame, contracts: Sequence[Contract], after: list[float]) -> list[Trip]:
+    contract = contracts[0]
+    known = set.intersection(*({each.name for each in one.known} for one in contracts))
+    sent = [each.name for each in contract.known if each.name in known]
+    bodies = reference.instances({name: rows[name].to_numpy() for name in sent})
     entities, outcomes = rows[contract.entity.name], rows[contract.target.name]
     return [
         Trip(msgspec.json.encode(content).decode(), str(entity), float(outcome), round(seconds, 4))
