@@ -5,7 +5,6 @@ from preflight.rehearsal.record import Rehearsal
 
 GATE = "rehearsal"
 MOST_MOVED = 1.0  # seconds from a verdict until the proxy has all traffic where it belongs
-NOT_SHOWN = "the controller, the gateway's translation of the route, Argo CD's diff: the drill does"
 POINTS = 40  # of a chart
 
 

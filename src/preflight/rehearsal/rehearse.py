@@ -20,7 +20,6 @@ from preflight.rehearsal.told import Tell, Told
 TICK_SECONDS = 0.05
 WARM_SECONDS = 3.0  # of traffic before the canary has any
 AFTER_SECONDS = 3.0  # of traffic after the end
-RIPE_SECONDS = 9.0  # until the outcomes of mirrored requests have come: a day's, LABELS_FASTER
 # The canary's weight at which a fault from outside begins: then both arms have been read.
 BEGINS_AT = 20
 
@@ -112,7 +111,7 @@ class Course:
         time.sleep(self.plan.shadow)
         self.stage.mirror(on=False)
         end = time.time()
-        time.sleep(RIPE_SECONDS)
+        time.sleep(self.stage.ripe_seconds + 1)
         found = self.stage.shadowed(start, end)
         self.told.event("shadow", f"{found.result}: {found.reason}")
         if found.result == "abort":

@@ -69,6 +69,12 @@ class Stage:
         }
 
     @property
+    def ripe_seconds(self) -> float:
+        """Until the outcome of a prediction is due."""
+        hours: float = params.read(self._settings)["outcomes"]["maturity_hours"]
+        return 3600 * hours
+
+    @property
     def _shadow(self) -> str:
         return f"{self.plan.declared.name}-shadow"
 

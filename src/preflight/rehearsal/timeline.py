@@ -12,7 +12,7 @@ BAR = 20
 COLOURS = {"promote": "green", "abort": "red", "promoted": "green", "aborted": "red"}
 NOT_SHOWN = (
     "Not rehearsed: the controller, the gateway's translation of the route, Argo CD's diff. "
-    "The drill proves those: docs/operate.md."
+    "The drill shows the first two on a cluster: docs/operate.md."
 )
 
 
