@@ -3,7 +3,15 @@
 from preflight.rehearsal.record import Event, Look, MetricSeen, Rehearsal, Served
 
 SERVED = Served(
-    requests=24_000, failed=0, unreached=0, canary=5_000, entities=700, left=0, p50_ms=3, p99_ms=20
+    requests=24_000,
+    rate=299.5,
+    failed=0,
+    unreached=0,
+    canary=5_000,
+    entities=700,
+    left=0,
+    p50_ms=3,
+    p99_ms=20,
 )
 
 
@@ -29,6 +37,7 @@ def rehearsal(**changes: object) -> Rehearsal:
         "stable": "aaaaaaaaaaaa",
         "candidate": "bbbbbbbbbbbb",
         "fault": None,
+        "faulty": "canary",
         "state": "promoted",
         "reason": "All is well.",
         "seconds": 60.0,

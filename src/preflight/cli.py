@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -39,13 +40,20 @@ class Commands(click.Group):
             click.echo(f"error: {found}. Run this as the user whose it is.", err=True)
             sys.exit(1)
         except KeyboardInterrupt:
-            click.echo("interrupted: nothing half-written stays", err=True)
+            click.echo("\ninterrupted: nothing half-written stays", err=True)
             sys.exit(130)
         except Exception as error:
             if (said := _unread(error)) is None:
                 raise
             click.echo(f"error: {said}", err=True)
             sys.exit(1)
+
+
+def _stop(number: int, _: object) -> None:
+    """End as by Ctrl-C: else nothing that a command has started would end with it."""
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)  # a second one would break off what the first ends
+    sys.exit(128 + number)
 
 
 def _unread(error: Exception) -> str | None:
@@ -67,6 +75,8 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     os.environ.update(QUIET)
+    for each in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, _stop)
     os.environ["PATH"] = workspace.environment(Path.cwd())["PATH"]
 
 

@@ -3,6 +3,7 @@
 Prints the tables of docs/rehearsal.md; with --write it puts them there. Names choose faults.
 """
 
+import signal
 import sys
 import time
 from dataclasses import replace
@@ -18,11 +19,14 @@ from preflight.rehearsal.answers import Answer, read
 from preflight.rehearsal.faults import FAULTS
 from preflight.rehearsal.plan import Release
 from preflight.rehearsal.record import Rehearsal
+from preflight.rehearsal.rehearse import WARM_SECONDS
 from preflight.rehearsal.rehearsed import Wanted
 from preflight.restore import restore
 from rehearsing.page import Ran, Study
 
 HONEST, TIMES = 10, 3
+RISING = {f"{weight}%" for weight in range(1, 100)}
+APART = 0.5  # seconds around a change in which requests were under way
 PAGE, MARKER = Path("docs/rehearsal.md"), "study"
 
 
@@ -32,6 +36,8 @@ PAGE, MARKER = Path("docs/rehearsal.md"), "study"
 @click.argument("faults", nargs=-1)
 def main(write: bool, honest: int, faults: tuple[str, ...]) -> None:
     """Run the study; exit 1 where something is not as it was to be."""
+    # Else what runs would outlive it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     root = workspace.root()
     stable, candidate = _releases(root)
     wanted = [None] * honest + [name for name in faults or FAULTS for _ in range(TIMES)]
@@ -66,13 +72,15 @@ def _ran(root: Path, stable: Release, candidate: Release, wanted: Wanted) -> Ran
     found, _ = rehearsed.between(root, stable, candidate, wanted, lambda _: None)
     seconds = time.monotonic() - start
     answers = read(root / STATE / "rehearsal/traffic/answers.jsonl")
-    return Ran(found, seconds, _canaries(found, answers))
+    return Ran(found, seconds, _last(found, answers))
 
 
-def _canaries(found: Rehearsal, answers: list[Answer]) -> list[Answer]:
-    """What was answered until the end: afterwards no cohort is one."""
-    first = min((each.at for each in answers), default=0.0)
-    return [each for each in answers if each.at < first + found.seconds]
+def _last(found: Rehearsal, answers: list[Answer]) -> list[Answer]:
+    """What was answered at the last weight before the end: there each cohort is of one size."""
+    first = min((each.at for each in answers), default=0.0) + WARM_SECONDS
+    risen = [each.at for each in found.events if each.kind == "weight" and each.said in RISING]
+    start, end = first + max(risen, default=0.0) + APART, first + found.seconds - APART
+    return [each for each in answers if start < each.at < end]
 
 
 if __name__ == "__main__":

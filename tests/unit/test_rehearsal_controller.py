@@ -101,6 +101,18 @@ def test_a_judge_that_is_down_leaves_it_waiting_and_neither_promotes_nor_aborts(
     assert not found.waits(100)
 
 
+def test_once_a_verdict_ends_it_nobody_else_is_asked() -> None:
+    asked: list[str] = []
+
+    def ask(metric: Metric) -> str:
+        asked.append(metric.name)
+        return "abort"
+
+    found = Controller(declared(steps=(SetWeight(5), Analysis(("decide",)))), 0.0)
+    found.tick(1.0, ask)
+    assert (found.state, asked) == ("aborted", ["stop"])
+
+
 def test_more_errors_in_a_row_than_are_allowed_abort() -> None:
     strict = {"decide": (DECIDE,), "stop": (replace(STOP, error_limit=2),)}
     found = ran(["error"], declared(metrics=strict))

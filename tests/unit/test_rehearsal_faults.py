@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from numpy.typing import NDArray
 
 from preflight.rehearsal import copies, planted
@@ -221,7 +220,6 @@ async def served(_: Any) -> None:
 def bento(folder: Path) -> Path:
     """The files of a Bento that a copy changes, and one that it does not."""
     files = {
-        "src/params.yaml": "serving: {mode: normal, drain_seconds: 6.0}\n",
         "src/models/booster.txt": "trees",
         str(copies.SERVICE): "class ModelService: ...\n",
     }
@@ -236,14 +234,10 @@ def test_a_copy_has_the_fault_beside_its_code_and_the_bento_stays_as_it_was(
 ) -> None:
     folder = bento(tmp_path / "bento")
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    found = copies.copied(
-        folder, tmp_path / "copy", {"kind": "errors"}, {"serving": {"drain_seconds": 1.0}}
-    )
+    found = copies.copied(folder, tmp_path / "copy", {"kind": "errors"})
     assert (found / copies.SERVICE).read_text().endswith("planted.plant(ModelService)\n")
     assert (found / "src/planted.py").exists()
     assert json.loads((found / "src/planted.json").read_text()) == {"kind": "errors"}
-    laid = yaml.safe_load((found / "src/params.yaml").read_text())["serving"]
-    assert laid == {"mode": "normal", "drain_seconds": 1.0}
     model = "src/models/booster.txt"
     assert (found / model).stat().st_ino == (folder / model).stat().st_ino
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before

@@ -23,7 +23,7 @@ def test_an_honest_promotion_is_green() -> None:
 
 def test_an_abort_is_red_and_a_pause_is_no_data() -> None:
     assert statuses(rehearsal(state="aborted"))["end"] == "fail"
-    paused = statuses(rehearsal(state="paused"))
+    paused = statuses(rehearsal(state="paused", moved=None))
     assert (paused["end"], paused["moved"]) == ("no-data", "no-data")
 
 
@@ -41,8 +41,21 @@ def test_traffic_that_moves_late_is_red() -> None:
     assert statuses(rehearsal(moved=1.2))["moved"] == "fail"
 
 
+def test_callers_that_could_not_keep_their_pace_are_no_data_and_failures_red_all_the_same() -> None:
+    slow = SERVED.model_copy(update={"rate": 200.0})
+    assert statuses(rehearsal(served=slow))["failed"] == "no-data"
+    slow = slow.model_copy(update={"failed": 1})
+    assert statuses(rehearsal(served=slow))["failed"] == "fail"
+
+
+def test_a_candidate_beside_itself_says_so() -> None:
+    alone = rehearsal(stable="bbbbbbbbbbbb-itself")
+    assert "for want of an earlier model" in findings(alone).evidence[0].found
+    assert "beside aaaaaaaaaaaa:" in findings(rehearsal()).evidence[0].found
+
+
 def test_no_request_and_no_entity_are_no_data() -> None:
-    served = SERVED.model_copy(update={"requests": 0, "entities": 0})
+    served = SERVED.model_copy(update={"requests": 0, "rate": 0.0, "entities": 0})
     found = statuses(rehearsal(served=served))
     assert (found["failed"], found["sticky"]) == ("no-data", "no-data")
 

@@ -34,7 +34,8 @@ def test_a_log_has_a_line_for_each_event_and_for_looks_that_say_something_new() 
     lines = shown(io.StringIO(), *LOOKS[:20], event, *LOOKS[20:]).splitlines()
     assert [line.split()[2] for line in lines] == ["5%", "50%", "50%", "50%"]
     assert "promote" in lines[-1]
-    assert "[####################] 1,770 of the canary" in lines[-1]
+    assert "fine [########] worse [#.......]   1,770 asked" in lines[-1]
+    assert lines[0].endswith("errors")  # what it hangs on
 
 
 def test_a_terminal_keeps_a_look_in_its_line_and_an_event_begins_another() -> None:
@@ -71,6 +72,12 @@ def test_what_is_told_is_kept_with_its_time_and_a_silent_judge_is_a_look() -> No
     assert told.looks[1].result == NO_ANSWER
 
 
+def test_a_fault_that_ends_as_it_must_says_so() -> None:
+    right = summary(rehearsal(fault="errors", state="aborted"))
+    assert "fault errors: aborted, as it must" in right
+    assert "and must be aborted" in summary(rehearsal(fault="errors"))
+
+
 def test_failures_that_nobody_answered_are_told_apart() -> None:
     served = SERVED.model_copy(update={"failed": 7, "unreached": 3})
-    assert "7 failed, 3 of them unanswered by any arm" in summary(rehearsal(served=served))
+    assert "7 failed, 3 of them without an answer" in summary(rehearsal(served=served))

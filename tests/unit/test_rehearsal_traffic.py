@@ -1,8 +1,9 @@
 """The traffic of a rehearsal: real trips in an open loop, and what is known of the answers."""
 
+import asyncio
 import json
+import resource
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -21,7 +22,10 @@ from preflight import params, reference, table
 from preflight.errors import NoData, Problem
 from preflight.rehearsal import answers, traffic
 from preflight.rehearsal.answers import NOBODY, Answer
+from preflight.rehearsal.connections import Connections
+from preflight.rehearsal.generator import Generator, Trip
 from preflight.rehearsal.outcomes import MOST, Outcome, Outcomes
+from preflight.rehearsal.traffic import Traffic
 from served import until
 from taxi.contract import CONTRACT
 
@@ -153,12 +157,20 @@ def _handler(stub: Stub) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
+class Server(ThreadingHTTPServer):
+    """A server that says nothing of callers who left."""
+
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        """Say nothing."""
+
+
 @contextmanager
 def answering() -> Iterator[Stub]:
     """A server that answers as a proxy would."""
     stub = Stub()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(stub))
-    server.daemon_threads = True
+    server = Server(("127.0.0.1", 0), _handler(stub))
     stub.address = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
@@ -194,6 +206,11 @@ def waits(what: Callable[[], bool]) -> None:
     until(what, 10)
 
 
+def failed(running: Traffic, arm: str) -> int:
+    """Requests to an arm that failed so far."""
+    return sum(each.failed and each.arm == arm for each in answers.read(running.answers))
+
+
 def test_trips_are_asked_in_turn_with_key_and_entity_over_few_connections(
     stub: Stub, asked: Path, tmp_path: Path
 ) -> None:
@@ -223,7 +240,7 @@ def test_requests_come_however_slow_the_answers_are(
     stub.gate.clear()
     with traffic.generating(stub.address, KEY, asked, 100.0, tmp_path / "t") as running:
         waits(lambda: len(stub.asked) >= 30)
-        assert not running.seen().requests
+        assert not answers.read(running.answers)
         stub.gate.set()
 
 
@@ -245,7 +262,7 @@ def test_outcomes_that_are_refused_are_told_again_and_counted_as_failures(
     with traffic.generating(stub.address, KEY, asked, 100.0, tmp_path / "t") as running:
         first = "00000001-0000-7000-8000-000000000000"
         waits(lambda: first in {each["prediction_id"] for each in stub.outcomes})
-        waits(lambda: running.seen().failed["canary"] == 1)
+        waits(lambda: failed(running, "canary") == 1)
 
 
 def test_answers_that_are_errors_or_break_off_are_counted_as_failures(
@@ -253,12 +270,28 @@ def test_answers_that_are_errors_or_break_off_are_counted_as_failures(
 ) -> None:
     stub.status = 500
     with traffic.generating(stub.address, KEY, asked, 100.0, tmp_path / "t") as running:
-        waits(lambda: running.seen().failed["canary"] > 5)
+        waits(lambda: failed(running, "canary") > 5)
         stub.cut = True
-        waits(lambda: running.seen().failed[NOBODY] > 5)
-        seen = running.seen()
-    assert seen.failed == seen.requests
-    assert sum(seen.failed_seconds.values()) == sum(seen.failed.values())
+        waits(lambda: failed(running, NOBODY) > 5)
+    assert all(each.failed for each in answers.read(running.answers))
+
+
+def test_a_request_that_fails_as_nobody_foresaw_is_a_failure_with_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def odd(*_: object) -> None:
+        raise LookupError
+
+    async def run() -> int:
+        asyncio.get_running_loop().call_later(0.1, generator.obey, "stop")
+        return await generator.run(tmp_path / "answers.jsonl")
+
+    monkeypatch.setattr(Connections, "post", odd)
+    generator = Generator("http://127.0.0.1:9", KEY, [Trip("{}", "a", 1.0, 0.0)], 100.0)
+    sent = asyncio.run(run())
+    found = answers.read(tmp_path / "answers.jsonl")
+    assert [each.said for each in found] == ["LookupError"] * sent
+    assert sent > 1
 
 
 def test_a_paused_generator_asks_nothing_until_it_is_resumed(
@@ -270,7 +303,7 @@ def test_a_paused_generator_asks_nothing_until_it_is_resumed(
         # What it says of outcomes comes after what it heard.
         waits(lambda: len(stub.outcomes) >= len(stub.asked))
         before = len(stub.asked)
-        waits(lambda: sum(running.seen().requests.values()) >= before)
+        waits(lambda: len(answers.read(running.answers)) >= before)
         assert len(stub.asked) == before
         running.resume()
         waits(lambda: len(stub.asked) > before + 10)
@@ -287,12 +320,55 @@ def test_a_generator_that_fails_says_why(tmp_path: Path) -> None:
     (tmp_path / "requests.jsonl").write_text('{"body": 1}\n')
     with (
         pytest.raises(Problem, match="body"),
-        traffic.generating(
-            "http://127.0.0.1:9", KEY, tmp_path / "requests.jsonl", 50.0, tmp_path
-        ) as running,
+        traffic.generating("http://127.0.0.1:9", KEY, tmp_path / "requests.jsonl", 50.0, tmp_path),
     ):
+        pass
+
+
+def test_a_generator_that_was_killed_is_told(stub: Stub, asked: Path, tmp_path: Path) -> None:
+    with (
+        pytest.raises(Problem, match="exit status -9"),
+        traffic.generating(stub.address, KEY, asked, 50.0, tmp_path / "t") as running,
+    ):
+        running.process.kill()
+        running.process.wait()
+
+
+def test_a_generator_that_cannot_write_its_answers_is_told(
+    stub: Stub, asked: Path, tmp_path: Path
+) -> None:
+    with (
+        pytest.raises(Problem, match=r"exit status 1: OSError: .* File too large"),
+        traffic.generating(stub.address, KEY, asked, 400.0, tmp_path / "t") as running,
+    ):
+        most = 20_000  # bytes; its log has fewer
+        resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, (most, most))
         running.process.wait(10)
-        running.seen()
+
+
+def test_a_request_whose_answer_is_missing_is_told(stub: Stub, asked: Path, tmp_path: Path) -> None:
+    with (
+        pytest.raises(Problem, match=r"\d+ answers; expected \d+ requests sent"),
+        traffic.generating(stub.address, KEY, asked, 50.0, tmp_path / "t") as running,
+    ):
+        waits(lambda: len(stub.asked) > 5)
+        running.stop()
+        *kept, _ = running.answers.read_text().splitlines(keepends=True)
+        running.answers.write_text("".join(kept))
+
+
+def test_a_failure_of_the_block_ends_the_generator_and_stays_the_failure(
+    stub: Stub, asked: Path, tmp_path: Path
+) -> None:
+    stub.gate.clear()
+    with (
+        pytest.raises(NoData, match="something else"),
+        traffic.generating(stub.address, KEY, asked, 50.0, tmp_path / "t") as running,
+    ):
+        waits(lambda: len(stub.asked) > 5)
+        raise NoData("something else", "none", "some", "Nothing.")
+    assert running.process.poll() is not None
+    stub.gate.set()
 
 
 def answer(at: float, entity: str, arm: str = "canary", status: int = 200) -> Answer:
@@ -300,16 +376,11 @@ def answer(at: float, entity: str, arm: str = "canary", status: int = 200) -> An
     return Answer(at, entity, arm, status, 10.0, "id")
 
 
-def test_a_line_that_is_half_written_is_read_when_it_is_whole(tmp_path: Path) -> None:
+def test_a_line_that_is_half_written_is_not_read_yet(tmp_path: Path) -> None:
     file = tmp_path / "answers.jsonl"
     line = answers.ENCODER.encode(answer(1.0, "a")) + b"\n"
     file.write_bytes(line + line[:9])
-    tail = answers.Tail(file)
-    assert len(tail()) == 1
-    with file.open("ab") as opened:
-        opened.write(line[9:])
-    assert tail() == [answer(1.0, "a")]
-    assert tail() == []
+    assert answers.read(file) == [answer(1.0, "a")]
 
 
 def test_a_damaged_line_is_refused(tmp_path: Path) -> None:
@@ -318,14 +389,10 @@ def test_a_damaged_line_is_refused(tmp_path: Path) -> None:
         answers.read(tmp_path / "answers.jsonl")
 
 
-def test_answers_are_counted_by_arm_and_second() -> None:
-    found = answers.counted(
-        [answer(1.2, "a"), answer(1.9, "b", "stable", 503), answer(2.1, "a", status=500)]
-    )
-    assert found.requests == Counter(canary=2, stable=1)
-    assert found.failed == Counter(canary=1, stable=1)
-    assert found.seconds[1, "stable"] == 1
-    assert found.failed_seconds == Counter({1: 1, 2: 1})
+def test_the_last_request_that_an_arm_answered_is_of_those_sent_since() -> None:
+    found = [answer(3, "a"), answer(2, "b"), answer(4, "c", "stable"), answer(5, "d", NOBODY, 0)]
+    assert answers.last_sent(found, "canary", since=2) == 3
+    assert answers.last_sent(found, "canary", since=3.5) is None
 
 
 def test_an_entity_that_leaves_the_canary_is_a_flip_and_one_that_enters_it_is_none() -> None:

@@ -1,7 +1,6 @@
 """The answers that the callers of a rehearsal got: who answered, what failed, who changed arms."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import inf, sqrt
 from pathlib import Path
@@ -43,16 +42,6 @@ class Answer(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Counted:
-    """Requests and failures by arm, and by second since 1970 in which they were sent."""
-
-    requests: Mapping[str, int]
-    failed: Mapping[str, int]
-    seconds: Mapping[tuple[int, str], int]
-    failed_seconds: Mapping[int, int]
-
-
-@dataclass(frozen=True)
 class Overlap:
     """Entities in both cohorts, and how many chance would put there, with standard deviation."""
 
@@ -65,64 +54,15 @@ DECODER = msgspec.json.Decoder(Answer)
 ENCODER = msgspec.json.Encoder()
 
 
-class Tail:
-    """Reads a file of answers that is being written: each call what came since the last."""
-
-    def __init__(self, file: Path) -> None:
-        self._file, self._offset = file, 0
-
-    def __call__(self) -> list[Answer]:
-        """The new answers; a line that is half written comes next time."""
-        with self._file.open("rb") as file:
-            file.seek(self._offset)
-            found = file.read()
-        whole = found[: found.rfind(b"\n") + 1]
-        self._offset += len(whole)
-        try:
-            return DECODER.decode_lines(whole)
-        except msgspec.MsgspecError as error:
-            raise Problem(
-                str(self._file), f"a damaged line ({error})", "answers", "Rehearse again."
-            ) from None
-
-
-class Counts:
-    """Adds answers up."""
-
-    def __init__(self) -> None:
-        self._requests, self._failed = Counter[str](), Counter[str]()
-        self._seconds, self._failed_seconds = Counter[tuple[int, str]](), Counter[int]()
-
-    def add(self, found: Iterable[Answer]) -> None:
-        """Count more answers."""
-        for each in found:
-            second = int(each.at)
-            self._requests[each.arm] += 1
-            self._seconds[second, each.arm] += 1
-            if each.failed:
-                self._failed[each.arm] += 1
-                self._failed_seconds[second] += 1
-
-    def now(self) -> Counted:
-        """All so far; it does not change any more."""
-        return Counted(
-            Counter(self._requests),
-            Counter(self._failed),
-            Counter(self._seconds),
-            Counter(self._failed_seconds),
-        )
-
-
 def read(file: Path) -> list[Answer]:
     """All whole lines of a file of answers; raises Problem on a damaged one."""
-    return Tail(file)()
-
-
-def counted(found: Iterable[Answer]) -> Counted:
-    """Answers by arm and second."""
-    counts = Counts()
-    counts.add(found)
-    return counts.now()
+    found = file.read_bytes()
+    try:
+        return DECODER.decode_lines(found[: found.rfind(b"\n") + 1])
+    except msgspec.MsgspecError as error:
+        raise Problem(
+            str(file), f"a damaged line ({error})", "answers", "Rehearse again."
+        ) from None
 
 
 def flips(
@@ -154,6 +94,15 @@ def cohort(
         for each in found
         if each.entity and each.arm == arm and since <= each.at < until
     )
+
+
+def last_sent(found: Iterable[Answer], arm: str, since: float) -> float | None:
+    """When the last request was sent that an arm answered, of those sent from `since` on.
+
+    Both are seconds since 1970; None where there is no such request.
+    """
+    sent = (each.at for each in found if each.arm == arm and each.at >= since)
+    return max(sent, default=None)
 
 
 def overlap(one: Sequence[Answer], other: Sequence[Answer], arm: str = ARMS[CANARY]) -> Overlap:

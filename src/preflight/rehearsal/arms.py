@@ -8,9 +8,11 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from preflight import bento
 from preflight.errors import Problem
@@ -21,12 +23,12 @@ from preflight.watch.probes import probe
 from preflight.workspace import environment
 
 START_SECONDS = 60.0
-STOP_SECONDS = 30.0  # longer than a service drains
+STOP_SECONDS = 10.0  # from SIGINT to SIGKILL
 AGAIN_SECONDS = 1.0  # until what died is started again; kubelet waits for 10, and ever longer
 
 
 class Arm:
-    """A Bento on one port of 127.0.0.1; whatever ends it but `drain` and `stop`, it starts again.
+    """A Bento on one port of 127.0.0.1; whatever ends it but `drain` and `end`, it starts again.
 
     `key` has all scopes, and is the same for all arms.
     """
@@ -40,6 +42,7 @@ class Arm:
         self.headers = {"content-type": "application/json", "authorization": f"Bearer {key}"}
         self._command, self._logged, self._variables = command, logged, variables
         self._ending, self._lock = threading.Event(), threading.Lock()
+        self._family: set[psutil.Process] = set()
         self._process = self._started()
         self._supervisor = threading.Thread(target=self._supervise, name=name, daemon=True)
         self._supervisor.start()
@@ -64,41 +67,35 @@ class Arm:
             f"See {self._logged}.",
         )
 
-    def kill(self) -> None:
-        """Kill its processes, as a lack of memory does; the supervisor starts it again."""
-        bento.send(bento.tree(self.pid), signal.SIGKILL)
-
     def drain(self) -> None:
         """Ask it to end as a pod's deletion does: it answers on for a while, and ends by itself."""
         self._leave()
         bento.send(bento.tree(self.pid)[:1], signal.SIGTERM)
 
-    def stop(self) -> None:
-        """Drain it, and wait until it is gone."""
-        self.drain()
-        self._gone(STOP_SECONDS)
-
     def interrupt(self) -> None:
         """Ask it to end at once; its workers, in sessions of their own, too."""
         self._leave()
-        bento.send(bento.tree(self.pid), signal.SIGINT)
+        bento.send(self._family, signal.SIGINT)
 
     def end(self) -> None:
-        """End it at once, and wait until it is gone."""
+        """End it at once, and wait until it is gone; what hangs is killed."""
         self.interrupt()
-        self._gone(10.0)
+        deadline = time.monotonic() + STOP_SECONDS
+        while self._process.poll() is None and time.monotonic() < deadline:
+            self._meet()  # a worker may be born yet
+            time.sleep(0.05)
+        bento.send(self._family, signal.SIGKILL)
+        self._process.wait()
+        self._supervisor.join()
 
     def _leave(self) -> None:
         with self._lock:  # or it might be started again in this moment
             self._ending.set()
+        self._meet()
 
-    def _gone(self, seconds: float) -> None:
-        family = bento.tree(self.pid)
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(seconds)
-        bento.send(family, signal.SIGKILL)
-        self._process.wait()
-        self._supervisor.join()
+    def _meet(self) -> None:
+        """Remember its processes: a worker whose parent is gone is found no other way."""
+        self._family.update(bento.tree(self.pid))
 
     def _started(self) -> "subprocess.Popen[bytes]":
         with self._logged.open("ab") as output:
@@ -136,31 +133,23 @@ class Arms:
         self._all: list[Arm] = []
 
     def start(
-        self,
-        name: str,
-        root: Path,
-        folder: Path,
-        plant: Mapping[str, Any] | None = None,
-        overlay: dict[str, Any] | None = None,
+        self, name: str, root: Path, folder: Path, plant: Mapping[str, Any] | None = None
     ) -> Arm:
         """Start the Bento in `folder`, and do not wait: `ready` does.
 
         It is served from the environment of the checkout `root`. With `plant` (settings of
-        planted.py; {} for none yet) or `overlay` (keys laid over the Bento's params.yaml) it is a
-        copy of it. Raises Problem where an arm of this name was started.
+        planted.py; {} for none yet) it is a copy of it. Raises Problem where an arm of this name
+        was started.
         """
         home = self._state / "arms" / name
         if home.exists():
             raise Problem(str(home), "an arm of that name", "none yet", "Choose another.")
         home.mkdir(parents=True)
-        if plant is not None or overlay:
-            folder = copied(folder, home / "bento", plant, overlay)
+        if plant is not None:
+            folder = copied(folder, home / "bento", plant)
         port = bento.free_port()
         variables = bento.bare(environment(home)) | bento.remembering(self._state)
-        variables |= {
-            "PREFLIGHT_KEYS": str(self._place),
-            switches.FILE: str(self._switches),
-        }
+        variables |= {"PREFLIGHT_KEYS": str(self._place), switches.FILE: str(self._switches)}
         command = bento.command(root, folder, port)
         self._all.append(Arm(name, self.key, command, home / "serve.log", variables))
         return self._all[-1]

@@ -2,14 +2,18 @@
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from preflight.watch.commands import HELP
 
+if TYPE_CHECKING:
+    from preflight.rehearsal.record import Rehearsal
+
 ENDS = {"promoted": 0, "aborted": 1, "paused": 2}
-SECONDS = click.FloatRange(min=0, min_open=True)
+FASTER = click.FloatRange(min=0, min_open=True, max=1_000)
+RATE = click.FloatRange(min=0, min_open=True, max=5_000)
 
 
 class Named(click.ParamType[str]):
@@ -37,12 +41,18 @@ class Named(click.ParamType[str]):
     help="Where the fault is.",
 )
 @click.option(
-    "--faster", type=SECONDS, default=30.0, show_default=True, help="Declared seconds in one here."
+    "--faster", type=FASTER, default=30.0, show_default=True, help="Declared seconds in one here."
 )
 @click.option(
-    "--rate", type=SECONDS, default=300.0, show_default=True, help="Requests a second of both arms."
+    "--rate", type=RATE, default=300.0, show_default=True, help="Requests a second of both arms."
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="Of the stretch of traffic.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="Of the stretch of traffic.",
+)
 @click.option(
     "--shadow",
     type=click.FloatRange(min=0),
@@ -61,7 +71,7 @@ def rehearse(
 ) -> None:
     """Rehearse this commit's rollout: two Bentos behind a real Envoy, the judge, the same steps.
 
-    Exit status: 0 promoted, 1 aborted, 2 paused.
+    Exit status: 0 promoted, 1 aborted, 2 paused. With a fault 0 where it ends as it must, else 1.
 
     Example: preflight rehearse --fault errors
     """
@@ -73,7 +83,15 @@ def rehearse(
     found, place = rehearsed.of_checkout(workspace.root(), wanted, Timeline())
     click.echo(summary(found))
     click.echo(f"picture: {_near(place.with_suffix('.svg'))}", err=True)
-    sys.exit(ENDS.get(found.state, 2))
+    sys.exit(_status(found))
+
+
+def _status(found: "Rehearsal") -> int:
+    from preflight.rehearsal.faults import FAULTS
+
+    if found.fault is None:
+        return ENDS.get(found.state, 2)
+    return 0 if FAULTS[found.fault].ends(found.state) else 1
 
 
 def _near(path: Path) -> Path:

@@ -5,21 +5,26 @@ in secret: what fails is told.
 """
 
 import asyncio
+import time
 from collections.abc import Mapping
 from typing import NamedTuple, cast
 from urllib.parse import urlsplit
 
 import httptools
 
-MOST = 64  # at once; who comes then waits
+MOST = 512  # at once; who comes then waits
 
 
 class Reply(NamedTuple):
-    """An answer: its status, headers in lower case, and body."""
+    """An answer: its status, headers in lower case, and body; `at` its request was written.
+
+    That is in seconds since 1970, and later than it was asked for where a connection was awaited.
+    """
 
     status: int
     headers: Mapping[bytes, bytes]
     body: bytes
+    at: float
 
 
 class Closed(ConnectionError):
@@ -35,7 +40,7 @@ class Connection(asyncio.Protocol):
         self._answer: asyncio.Future[Reply] | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._headers: dict[bytes, bytes] = {}
-        self._body = b""
+        self._body, self._at = b"", 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It is there."""
@@ -71,7 +76,7 @@ class Connection(asyncio.Protocol):
             self.close()
         if self._answer is not None and not self._answer.done():
             status = self._parser.get_status_code()
-            self._answer.set_result(Reply(status, self._headers, self._body))
+            self._answer.set_result(Reply(status, self._headers, self._body, self._at))
 
     def close(self) -> None:
         """Leave."""
@@ -79,8 +84,9 @@ class Connection(asyncio.Protocol):
         self._transport.close()
 
     async def ask(self, request: bytes) -> Reply:
-        """Send a request and wait; raises OSError or HttpParserError."""
+        """Send a request and wait; raises OSError, or what is wrong with the answer."""
         self._answer = asyncio.get_running_loop().create_future()
+        self._at = time.time()
         self._transport.write(request)
         return await self._answer
 
@@ -102,7 +108,7 @@ class Connections:
         self._room = asyncio.Semaphore(MOST)
 
     async def post(self, route: str, body: bytes, headers: Mapping[str, str]) -> Reply:
-        """POST a JSON body; raises OSError or HttpParserError."""
+        """POST a JSON body; raises OSError, or what is wrong with the answer."""
         more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         head = f"POST {route} HTTP/1.1\r\n{self._fixed}{more}content-length: {len(body)}\r\n\r\n"
         async with self._room:

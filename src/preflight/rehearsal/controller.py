@@ -36,7 +36,8 @@ class Controller:
             return
         self._begin_background(now)
         for run in (self._background, self._inline):
-            if run is not None:
+            # Once the end is known nobody is asked any more: traffic waits for it.
+            if run is not None and self.state == "progressing":
                 run.tick(now, ask)
                 self._obey(run)
         if self.state == "progressing" and self._done(now):
@@ -50,10 +51,9 @@ class Controller:
         """
         if self._inline is None or self.ended:
             return False
-        longest = max(
-            each.metric.interval * (each.metric.count or 0) for each in self._inline.metrics
-        )
-        return now - self._since > longest
+        silent = [each for each in self._inline.metrics if each.errors]
+        longest = [each.metric.interval * (each.metric.count or 0) for each in silent]
+        return bool(silent) and now - self._since > max(longest)
 
     def _begin_background(self, now: float) -> None:
         wanted = self.declared.background
@@ -74,7 +74,7 @@ class Controller:
             "Failed": "aborted",
             "Inconclusive": "paused",
         }
-        if run.phase in ends and self.state != "aborted":
+        if run.phase in ends:
             self.state, self.message = ends[run.phase], run.message
         if self.state == "aborted":
             self.weight = 0

@@ -1,4 +1,4 @@
-"""Copies of a Bento for a rehearsal: with a fault beside its code, or with other parameters."""
+"""Copies of a Bento for a rehearsal, with a fault beside the code."""
 
 import os
 import shutil
@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from preflight import params
 from preflight.files import replacing, write_json
 
 PLANTED, SETTINGS = "planted.py", "planted.json"
@@ -16,27 +13,16 @@ SERVICE = Path("src/preflight/serving/service.py")
 PLANT = "\nimport planted; planted.plant(ModelService)\n"
 
 
-def copied(
-    folder: Path,
-    place: Path,
-    plant: Mapping[str, Any] | None = None,
-    overlay: dict[str, Any] | None = None,
-) -> Path:
-    """A copy of a Bento with a fault beside its code, or other parameters; returns its folder.
+def copied(folder: Path, place: Path, plant: Mapping[str, Any]) -> Path:
+    """A copy of a Bento with a fault beside its code; returns its folder.
 
     Files that stay are hard links. The Bento itself is not touched.
     """
     shutil.copytree(folder, place, copy_function=_linked, symlinks=True)
-    if overlay:
-        file = place / "src/params.yaml"
-        merged = params.merge(params.read(file), overlay)
-        with replacing(file) as partial:
-            partial.write_text(yaml.safe_dump(merged, sort_keys=False))
-    if plant is not None:
-        shutil.copy(Path(__file__).with_name(PLANTED), place / "src" / PLANTED)
-        write_json(place / "src" / SETTINGS, dict(plant))
-        with replacing(place / SERVICE) as partial:
-            partial.write_text((place / SERVICE).read_text() + PLANT)
+    shutil.copy(Path(__file__).with_name(PLANTED), place / "src" / PLANTED)
+    write_json(place / "src" / SETTINGS, dict(plant))
+    with replacing(place / SERVICE) as partial:
+        partial.write_text((place / SERVICE).read_text() + PLANT)
     return place
 
 

@@ -5,7 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from preflight.rehearsal.controller import State
+
 End = Literal["aborted", "paused", "promoted", "replaced", "not aborted"]
+
+# Where it is not the end itself: a newer release is promoted in the candidate's place.
+ENDS: Mapping[End, tuple[State, ...]] = {
+    "replaced": ("promoted",),
+    "not aborted": ("promoted", "paused"),
+}
 
 
 @dataclass(frozen=True)
@@ -22,6 +30,10 @@ class Fault:
     plant: Mapping[str, Any] | None
     expected: End
     reason: str
+
+    def ends(self, state: State) -> bool:
+        """Whether a rollout may end so."""
+        return state in ENDS.get(self.expected, (self.expected,))
 
     def named(self, text: str) -> bool:
         """Whether a text gives this fault's reason."""
@@ -76,7 +88,7 @@ LISTED = (
         bytes=500_000,
         most=400_000_000,
     ),
-    Fault("no-traffic", "the canary is sent nothing", None, "paused", r"requests of the canary;"),
+    Fault("no-traffic", "callers stop asking", None, "paused", r"requests of the canary;"),
     Fault(
         "metrics-down",
         "the canary's metrics cannot be read",

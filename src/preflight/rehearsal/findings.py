@@ -4,6 +4,7 @@ from preflight.evidence import Chart, Evidence, Findings, Table, told
 from preflight.rehearsal.record import Rehearsal
 
 GATE = "rehearsal"
+LEAST_RATE = 0.9  # of the rate that was asked for, or nothing is said of what callers met
 MOST_MOVED = 1.0  # seconds from a verdict until the proxy has all traffic where it belongs
 POINTS = 40  # of a chart
 
@@ -19,16 +20,21 @@ def findings(found: Rehearsal) -> Findings:
 
 def _ended(found: Rehearsal) -> Evidence:
     holds = {"promoted": True, "aborted": False}.get(found.state)
-    said = f"{found.state} after {found.seconds:.0f} s: {found.reason}"
+    beside = f"{found.state} after {found.seconds:.0f} s beside {found.stable}"
+    if found.alone:
+        beside += ", for want of an earlier model"
+    said = f"{beside}: {found.reason}"
     claim = "The rollout that the manifests declare ends in promotion, by the judge's verdict."
     return told(GATE, "end", claim, holds, said[:600], n=found.served.canary)
 
 
 def _failed(found: Rehearsal) -> Evidence:
     served = found.served
-    said = f"{served.failed} of {served.requests:,} requests failed, at {found.rate:g} a second"
+    said = f"{served.failed} of {served.requests:,} requests failed, at {served.rate:.0f} a second"
     claim = "No request fails while weights change, and while releases are swapped."
-    holds = served.failed == 0 if served.requests else None
+    holds: bool | None = served.failed == 0
+    if holds and served.rate < LEAST_RATE * found.rate:
+        holds, said = None, f"{said}; at least {LEAST_RATE * found.rate:g} a second are wanted"
     return told(
         GATE, "failed", claim, holds, said, measured=served.failed, limit="0", n=served.requests
     )
@@ -45,11 +51,11 @@ def _left(found: Rehearsal) -> Evidence:
 
 
 def _moved(found: Rehearsal) -> Evidence:
-    said = f"{found.moved:.2f} s"
+    said = "no traffic moved" if found.moved is None else f"{found.moved:.2f} s"
     claim = "After the verdict all traffic is where it belongs within a second."
-    holds = found.moved <= MOST_MOVED if found.state in ("promoted", "aborted") else None
+    holds = None if found.moved is None else found.moved <= MOST_MOVED
     limit = f"<= {MOST_MOVED:g} s"
-    return told(GATE, "moved", claim, holds, said, measured=round(found.moved, 3), limit=limit)
+    return told(GATE, "moved", claim, holds, said, measured=found.moved, limit=limit)
 
 
 def _rows(found: Rehearsal) -> Table:

@@ -10,12 +10,11 @@ import contextlib
 import re
 import sys
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import IO
 
-import httptools
 import msgspec
 import uvloop
 
@@ -28,6 +27,7 @@ WRITE_SECONDS = 0.25
 TELL_SECONDS = 0.5  # between batches of outcomes that are known
 AGAIN_SECONDS = 1.0  # until outcomes that were refused are told again
 BEHIND_SECONDS = 1.0  # that are made up for; what is later than that is not sent
+SENT = "{} requests sent"  # what it says last
 PREDICTED = re.compile(rb'"prediction_id": ?"([0-9a-f-]{36})"')
 
 
@@ -51,7 +51,7 @@ class Generator:
         self._lines: list[bytes] = []
         self._going, self.stopped = asyncio.Event(), asyncio.Event()
         self._going.set()
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._sent = 0
 
     def obey(self, word: str) -> None:
         """pause, resume or stop."""
@@ -62,36 +62,39 @@ class Generator:
         if word == "stop":
             self.stopped.set()
 
-    async def run(self, file: Path) -> None:
-        """Until it is stopped and what is under way has ended; answers are written to a file."""
-        with file.open("ab", buffering=0) as opened:
-            async with asyncio.TaskGroup() as group:
-                beside = [group.create_task(each) for each in (self._write(opened), self._tell())]
-                await self._send()
-                await asyncio.gather(*self._under_way)
-                for each in beside:
-                    each.cancel()
+    async def run(self, file: Path) -> int:
+        """Until it is stopped and what is under way has ended; answers are written to a file.
+
+        Returns how many requests were sent: each is a line of the file.
+        """
+        with file.open("ab") as opened:
+            async with asyncio.TaskGroup() as beside:
+                writing = beside.create_task(self._write(opened))
+                async with asyncio.TaskGroup() as under_way:
+                    under_way.create_task(self._tell())
+                    await self._send(under_way)
+                writing.cancel()
             opened.write(b"".join(self._lines))
         self._to.close()
+        return self._sent
 
-    async def _send(self) -> None:
+    async def _send(self, under_way: asyncio.TaskGroup) -> None:
         due = time.perf_counter()
         for trip in cycle(self._trips):
             if not self._going.is_set():
                 await self._going.wait()
                 due = time.perf_counter()
-            if (early := due - time.perf_counter()) > 0:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self.stopped.wait(), early)
-            if self.stopped.is_set():
+            early = due - time.perf_counter()
+            if self.stopped.is_set() or (early > 0 and await self._ended(early)):
                 return
-            self._start(self._ask(trip))
+            under_way.create_task(self._ask(trip))
             due = max(due + 1 / self._rate, time.perf_counter() - BEHIND_SECONDS)
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+    async def _ended(self, seconds: float) -> bool:
+        """Whether it is stopped within so many seconds."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.stopped.wait(), seconds)
+        return self.stopped.is_set()
 
     async def _ask(self, trip: Trip) -> None:
         found = await self._post("/v1/predict", trip.body.encode(), trip.entity)
@@ -102,14 +105,16 @@ class Generator:
 
     async def _post(self, route: str, content: bytes, entity: str = "") -> Reply | None:
         """Ask, and keep what came of it; None without an answer."""
-        at, start, found, said = time.time(), time.perf_counter(), None, ""
+        self._sent += 1
+        at, found, said = time.time(), None, ""
         headers = {"x-entity-id": entity} if entity else {}
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 found = await self._to.post(route, content, headers)
-        except (OSError, httptools.HttpParserError) as error:  # TimeoutError is an OSError
+        except Exception as error:  # whatever it was, the request was sent, and failed
             said = type(error).__name__
-        ms = round(1e3 * (time.perf_counter() - start), 3)
+        at = at if found is None else found.at
+        ms = round(1e3 * (time.time() - at), 3)
         self._keep(Answer(at, entity, NOBODY, 0, ms, "", said), found)
         return found
 
@@ -127,8 +132,7 @@ class Generator:
 
     async def _tell(self) -> None:
         """Tell outcomes as they become known; those that are refused once more."""
-        while True:
-            await asyncio.sleep(TELL_SECONDS)
+        while not await self._ended(TELL_SECONDS):
             if not (known := self._outcomes.due(time.monotonic())):
                 continue
             found = await self._post("/v1/outcomes", body(known))
@@ -136,11 +140,12 @@ class Generator:
                 later = time.monotonic() + AGAIN_SECONDS
                 self._outcomes.add(each._replace(known=later) for each in known)
 
-    async def _write(self, file: Any) -> None:
+    async def _write(self, file: IO[bytes]) -> None:
         while True:
             await asyncio.sleep(WRITE_SECONDS)
             lines, self._lines = self._lines, []
             file.write(b"".join(lines))
+            file.flush()
 
 
 async def _main(address: str, requests: Path, rate: float, answers: Path) -> None:
@@ -153,8 +158,9 @@ async def _main(address: str, requests: Path, rate: float, answers: Path) -> Non
     generator = Generator(address, key, trips, rate)
     sending = asyncio.create_task(generator.run(answers))
     listening = asyncio.create_task(_listen(told, generator))
-    await sending
+    sent = await sending
     listening.cancel()
+    sys.stdout.write(SENT.format(sent) + "\n")
 
 
 async def _listen(told: asyncio.StreamReader, generator: Generator) -> None:

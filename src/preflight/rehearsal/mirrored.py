@@ -15,15 +15,15 @@ from preflight.watch import outcomes
 def judged(settings: Path, log: Path, start: float, end: float) -> Verdict:
     """The verdict on pairs asked between two times, in seconds since 1970.
 
-    `settings` is a params.yaml. Raises NoData where nothing is old enough.
+    `settings` is a params.yaml.
     """
     chosen = params.load(settings)
     target = seam.contract(chosen.project).target
     maturity = timedelta(hours=chosen.outcomes.maturity_hours)
     first, last = datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(end, UTC)
-    window = outcomes.mature(first, last, maturity)
-    rows = outcomes.joined(connect(log), window, target)
     try:
+        window = outcomes.mature(first, last, maturity)
+        rows = outcomes.joined(connect(log), window, target)
         return shadow.judge(labelled.pairs(rows), limits.load(settings))
     except NoData as problem:
         return Verdict("continue", str(problem))

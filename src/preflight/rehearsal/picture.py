@@ -122,8 +122,8 @@ class _Drawing:
             yield _text(self._x(at), floor + 17, f"{at:g} s", PALE, "middle")
             at += step
         said = (
-            "blue: evidence that it is fine; orange: that it is worse; "
-            f"1 s here is {self.found.faster:g} s of the manifests"
+            "height: evidence, blue that it is fine, orange that it is worse; grey: continue; "
+            f"1 s is {self.found.faster:g} s as declared"
         )
         yield _text(LEFT, floor + 34, said, PALE)
 
@@ -147,7 +147,9 @@ def _last(looks: Sequence[Look], name: str) -> str:
     seen = next((one for look in reversed(looks) for one in look.metrics if one.name == name), None)
     if seen is None:
         return ""
-    return f"{seen.fine or 0.0:.0%}" if seen.state == "open" else seen.state
+    if seen.state != "open":
+        return seen.state
+    return "need not hold" if seen.fine is None else f"{max(seen.fine, 0.0):.0%} of fine"
 
 
 def _text(

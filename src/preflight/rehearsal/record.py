@@ -44,11 +44,13 @@ class Event(Plain):
 class Served(Plain):
     """What callers met: requests, those that `failed`, and those of the canary.
 
-    `unreached` failed without an answer of an arm; `left` are entities that left the canary while
-    its weight rose, of `entities` that it had.
+    `rate` is of predictions a second that were really asked for. `unreached` failed without an
+    answer of an arm; `left` are entities that left the canary while its weight rose, of
+    `entities` that it had.
     """
 
     requests: int
+    rate: float
     failed: int
     unreached: int
     canary: int
@@ -62,7 +64,7 @@ class Rehearsal(Plain):
     """One rollout from its first step to its end.
 
     `seconds` are from the first step to the end, `whole` with all that was started for it;
-    `moved` from the last verdict until the proxy had all traffic where it belongs.
+    `moved` from the last verdict until all traffic was where it belongs, None where none moved.
     """
 
     environment: str
@@ -70,16 +72,27 @@ class Rehearsal(Plain):
     stable: str
     candidate: str
     fault: str | None
+    faulty: Literal["stable", "canary"]
     state: State
     reason: str
     seconds: float
     whole: float
-    moved: float
+    moved: float | None
     faster: float
     rate: float
     served: Served
     looks: tuple[Look, ...]
     events: tuple[Event, ...]
+
+    @property
+    def name(self) -> str:
+        """What tells it from others: the fault, and its arm where that is stable."""
+        return (self.fault or "honest") + ("-in-stable" if self.faulty == "stable" else "")
+
+    @property
+    def alone(self) -> bool:
+        """Whether the candidate was rehearsed beside itself."""
+        return self.stable.startswith(self.candidate)
 
     @property
     def title(self) -> str:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from preflight.deploy.declared import Metric
+from preflight.deploy.declared import Metric, SetWeight
 from preflight.errors import Problem
-from preflight.rehearsal.answers import NOBODY, Answer, cohort, flips
+from preflight.rehearsal.answers import NOBODY, Answer, cohort, flips, last_sent
 from preflight.rehearsal.controller import Controller, State
 from preflight.rehearsal.plan import Plan
 from preflight.rehearsal.record import Rehearsal, Served
@@ -20,8 +20,7 @@ from preflight.rehearsal.told import Tell, Told
 TICK_SECONDS = 0.05
 WARM_SECONDS = 3.0  # of traffic before the canary has any
 AFTER_SECONDS = 3.0  # of traffic after the end
-# The canary's weight at which a fault from outside begins: then both arms have been read.
-BEGINS_AT = 20
+UNDER_WAY_SECONDS = 0.5  # before the end: what was sent then may have met the route after it
 
 
 def rehearse(root: Path, plan: Plan, folder: Path, tell: Tell) -> Rehearsal:
@@ -41,25 +40,36 @@ def rehearse(root: Path, plan: Plan, folder: Path, tell: Tell) -> Rehearsal:
         stable=plan.stable.name,
         candidate=stage.release.name,
         fault=plan.fault.name if plan.fault else None,
+        faulty=plan.faulty,
         state=course.state,
         reason=course.reason,
         seconds=course.seconds,
         whole=round(time.monotonic() - began, 2),
-        moved=round(course.moved, 4),
+        moved=moved(course, answers),
         faster=plan.faster,
         rate=plan.rate,
-        served=served(answers, course.began, course.ended),
+        served=served(answers, course.began, course.ended - UNDER_WAY_SECONDS),
         looks=tuple(course.told.looks),
         events=tuple(course.told.events),
     )
 
 
+def moved(course: "Course", answers: Sequence[Answer]) -> float | None:
+    """Seconds from the verdict until all traffic was where it belongs, by what callers saw too."""
+    if course.moved is None or course.state != "aborted":
+        return course.moved
+    last = last_sent(answers, "canary", course.decided)
+    return course.moved if last is None else max(course.moved, round(last - course.decided, 3))
+
+
 def served(answers: Sequence[Answer], began: float, ended: float) -> Served:
-    """What callers met; entities may change arms once the rollout has ended."""
+    """What callers met; entities are those that asked between two times, in seconds since 1970."""
     taken = [each.ms for each in answers if not each.failed]
     p50, p99 = np.quantile(taken, (0.5, 0.99)) if taken else (0.0, 0.0)
+    sent = sorted(each.at for each in answers if each.entity)
     return Served(
         requests=len(answers),
+        rate=round(len(sent) / (sent[-1] - sent[0]), 1) if len(sent) > 1 else 0.0,
         failed=sum(each.failed for each in answers),
         unreached=sum(each.arm == NOBODY for each in answers),
         canary=sum(each.arm == "canary" for each in answers),
@@ -73,7 +83,8 @@ def served(answers: Sequence[Answer], began: float, ended: float) -> Served:
 class Course:
     """One rollout: the controller asks the judge, and the stage does what it decides.
 
-    `began` and `ended` are of the last release's steps, in seconds since 1970.
+    `began` and `ended` are of the last release's steps, `decided` is when the judge's last answer
+    came, in seconds since 1970; `moved` are the seconds from it until the proxy did as it says.
     """
 
     def __init__(self, stage: Stage, told: Told) -> None:
@@ -81,8 +92,9 @@ class Course:
         self.stage, self.told, self.plan = stage, told, stage.plan
         self.controller = Controller(self.plan.declared, 0.0)
         self.state: State = "progressing"
-        self.reason, self.moved, self.seconds = "", 0.0, 0.0
-        self.began, self.ended = 0.0, 0.0
+        self.reason, self.seconds = "", 0.0
+        self.began = self.decided = self.ended = 0.0
+        self.moved: float | None = None
         self._weight, self._epoch = 0, 0.0
         self._fault = self._from_outside()
 
@@ -100,7 +112,8 @@ class Course:
             time.sleep(TICK_SECONDS)
             self._tick()
         self.seconds = self.told.at
-        self.told.event("end", f"{self.state}: {self.reason}")
+        why = f" ({self.controller.message})" if self.state == "paused" else ""
+        self.told.event("end", f"{self.state}{why}: {self.reason}")
         time.sleep(AFTER_SECONDS)
 
     def _shadow(self) -> None:
@@ -128,7 +141,7 @@ class Course:
         return (time.monotonic() - self._epoch) * self.plan.faster
 
     def _tick(self) -> None:
-        if self._fault and self._weight >= BEGINS_AT:
+        if self._fault and self._weight >= self._begins_at:
             begin, self._fault = self._fault, None
             begin()
         controller = self.controller
@@ -144,9 +157,11 @@ class Course:
         """Do as the controller says."""
         self._weight = self.controller.weight
         if self.controller.state == "promoted":
-            self.moved = self.stage.promote()
+            self.stage.promote()
         else:
-            self.moved = self.stage.weigh(self._weight)
+            self.stage.weigh(self._weight)
+        if self.controller.state in ("promoted", "aborted"):
+            self.moved = round(time.time() - self.decided, 3)
         self.told.event("weight", f"{self._weight}%")
 
     def _ask(self, metric: Metric) -> str:
@@ -158,10 +173,16 @@ class Course:
             self.reason = str(problem)
             told.silence(self._weight, self.reason)
             raise
-        self.reason = str(found["reason"])
+        self.decided, self.reason = time.time(), str(found["reason"])
         told.answer(self._weight, found)
         # {$.result}, as the template says
         return str(found[metric.json_path.strip("{}").removeprefix("$.")])
+
+    @property
+    def _begins_at(self) -> int:
+        """The weight at which a fault from outside begins: then both arms have been read."""
+        weights = [each.weight for each in self.plan.declared.steps if isinstance(each, SetWeight)]
+        return weights[:2][-1]
 
     def _from_outside(self) -> Callable[[], None] | None:
         """What a fault does that is planted in no arm."""

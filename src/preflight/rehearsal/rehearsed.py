@@ -1,6 +1,9 @@
 """A checkout's rehearsal: this commit's Bento beside the champion's, as its manifests say."""
 
+import fcntl
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,6 +12,7 @@ from preflight.champion import Champion
 from preflight.contract import Contract
 from preflight.deploy import manifests
 from preflight.deploy.declared import declared
+from preflight.errors import Problem
 from preflight.files import read_json, replacing
 from preflight.layout import PACKAGED, STATE
 from preflight.rehearsal import picture, record, traffic
@@ -18,9 +22,9 @@ from preflight.rehearsal.record import PLACE, Rehearsal
 from preflight.rehearsal.rehearse import rehearse
 from preflight.rehearsal.stage import LABELS_FASTER
 from preflight.rehearsal.told import Tell
+from preflight.release import RENDERED
 from preflight.restore import restore
 
-RENDERED = "deploy/rendered/{environment}.yaml"
 TRIPS = 40_000  # that callers ask for in turn
 LETTERS = 12  # of a commit
 
@@ -44,10 +48,19 @@ def of_checkout(root: Path, wanted: Wanted, tell: Tell) -> tuple[Rehearsal, Path
     Beside it lies the picture. Raises Problem, also on a tree with changes: a release has none.
     """
     lineage.require_committed(root)
+    _require_declared(root, wanted.environment)
     restore(root)
     commit = lineage.head(root)
     rival = champion.bring(root, champion.resolve(root, commit))
     return against(root, commit, rival, wanted, tell)
+
+
+def _require_declared(root: Path, environment: str) -> None:
+    if not (root / RENDERED.format(environment=environment)).is_file():
+        known = sorted(each.stem for each in (root / RENDERED).parent.glob("*.yaml"))
+        raise Problem(
+            "the environment", environment, f"one of {', '.join(known)}", "Name one of these."
+        )
 
 
 def against(
@@ -74,9 +87,31 @@ def between(
     root: Path, stable: Release, candidate: Release, wanted: Wanted, tell: Tell
 ) -> tuple[Rehearsal, Path]:
     """Rehearse a candidate beside a stable release with the manifests and data of a checkout."""
+    with _alone(root) as folder:
+        return _between(root, folder, (stable, candidate), wanted, tell)
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[Path]:
+    """An empty folder; raises Problem while another rehearsal of this checkout has it."""
     folder = root / STATE / "rehearsal"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Problem(
+                str(folder), "another rehearsal that runs", "one at a time", "Wait for it."
+            ) from None
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        yield folder
+
+
+def _between(
+    root: Path, folder: Path, releases: tuple[Release, Release], wanted: Wanted, tell: Tell
+) -> tuple[Rehearsal, Path]:
+    stable, candidate = releases
     place = RENDERED.format(environment=wanted.environment)
     asked = folder / "requests.jsonl"
     contracts = [_contract(each.bento) for each in (candidate, stable)]
@@ -104,7 +139,7 @@ def _contract(folder: Path) -> Contract:
 
 def kept(root: Path, found: Rehearsal) -> Path:
     """Write the record and its picture, named by the fault; returns the record's path."""
-    path = root / PLACE / f"{found.fault or 'honest'}.json"
+    path = root / PLACE / f"{found.name}.json"
     record.write(path, found)
     with replacing(path.with_suffix(".svg")) as partial:
         partial.write_text(picture.svg(found), encoding="utf-8")

@@ -87,17 +87,16 @@ class Stage:
         """The verdict on what both answered between two times, in seconds since 1970."""
         return mirrored.judged(self._settings, self._arms.log, start, end)
 
-    def weigh(self, weight: int) -> float:
-        """Give the canary `weight` per cent; returns the seconds until the proxy does so."""
+    def weigh(self, weight: int) -> None:
+        """Give the canary `weight` per cent; returns once the proxy does so."""
         declared = self.plan.declared
         weights = {declared.stable: 100 - weight, declared.canary: weight}
-        return self.proxy.route(weights, self.release.name)
+        self.proxy.route(weights, self.release.name)
 
-    def promote(self) -> float:
-        """Put the canary in stable's place; returns the seconds until it has all traffic."""
-        took = self.proxy.promote([self.canary.address], self.release.name)
+    def promote(self) -> None:
+        """Put the canary in stable's place; what was stable finishes what it has begun."""
+        self.proxy.promote([self.canary.address], self.release.name)
         self.stable.drain()
-        return took
 
     def watch(self, canary: str | None = None) -> None:
         """Read both arms from now on, the canary at its address or at the one given."""

@@ -18,8 +18,7 @@ from preflight.contract import Contract
 from preflight.errors import NoData, Problem
 from preflight.files import replacing
 from preflight.layout import VALID
-from preflight.rehearsal.answers import Counted, Counts, Tail
-from preflight.rehearsal.generator import ANSWER_SECONDS, Trip
+from preflight.rehearsal.generator import ANSWER_SECONDS, SENT, Trip
 from preflight.workspace import environment
 
 RATE = 300.0  # requests a second
@@ -71,9 +70,17 @@ class Traffic:
     """A running generator; `answers` is the file of what it got."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", answers: Path) -> None:
-        """`process` has its key, and creates the file."""
+        """`process` waits for its key, and then creates the file."""
         self.process, self.answers = process, answers
-        self._tail, self._counts = Tail(answers), Counts()
+
+    def begin(self, key: str) -> None:
+        """Give it the key, and wait until it asks; raises Problem when it does not."""
+        self._say(key)
+        deadline = time.monotonic() + START_SECONDS
+        while not self.answers.exists():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise self._gone()
+            time.sleep(0.02)
 
     def pause(self) -> None:
         """Ask nothing new; outcomes are told on."""
@@ -84,21 +91,26 @@ class Traffic:
         self._say("resume")
 
     def stop(self) -> None:
-        """End once what is under way was answered; afterwards the file of answers is whole."""
+        """End once what is under way was answered; afterwards the file of answers is whole.
+
+        Raises Problem where the generator died, or a request that it sent is not in the file.
+        """
         if self.process.poll() is None:
             self._say("stop")
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self.process.wait(ANSWER_SECONDS + 5)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-    def seen(self) -> Counted:
-        """All requests up to half a second ago; raises Problem when the generator is gone."""
-        if self.process.poll():
+        if self.process.returncode != 0:
             raise self._gone()
-        self._counts.add(self._tail())
-        return self._counts.now()
+        kept = self.answers.read_bytes().count(b"\n")
+        if self._said() != SENT.format(kept):
+            raise Problem(str(self.answers), f"{kept} answers", self._said(), "Rehearse again.")
+
+    def kill(self) -> None:
+        """End at once, whatever is under way."""
+        self.process.kill()
+        self.process.wait()
+        with suppress(OSError):
+            cast(IO[bytes], self.process.stdin).close()
 
     def _say(self, word: str) -> None:
         told = cast(IO[bytes], self.process.stdin)
@@ -109,9 +121,17 @@ class Traffic:
             raise self._gone() from None
 
     def _gone(self) -> Problem:
-        logged = self.answers.with_suffix(".log")
-        said = (logged.read_text(errors="replace").splitlines() or ["it said nothing"])[-1]
-        return Problem("the generator", said[-200:], "a running one", f"See {logged}.")
+        found = f"exit status {self.process.poll()}: {self._said()}"
+        return Problem("the generator", found, "a running one", f"See {self._log}.")
+
+    @property
+    def _log(self) -> Path:
+        return self.answers.with_suffix(".log")
+
+    def _said(self) -> str:
+        """Its last words; what frames the errors of a group is none."""
+        lines = [line.strip(" |+-") for line in self._log.read_text(errors="replace").splitlines()]
+        return ([line for line in lines if line] or ["it said nothing"])[-1][-200:]
 
 
 @contextmanager
@@ -121,33 +141,30 @@ def generating(
     """Ask `address` for the trips of a file, again from the first after the last, at a fixed rate.
 
     Until the block ends; yields once it has begun. Answers are `answers.jsonl` in `folder`. Raises
-    Problem when the generator does not start.
+    Problem when the generator does not start, and as `stop` does where the block ends well.
     """
     folder.mkdir(parents=True, exist_ok=True)
     answers = folder / "answers.jsonl"
     answers.unlink(missing_ok=True)
+    traffic = Traffic(_started(address, requests, rate, answers), answers)
+    try:
+        traffic.begin(key)
+        yield traffic
+        traffic.stop()
+    finally:
+        traffic.kill()
+
+
+def _started(address: str, requests: Path, rate: float, answers: Path) -> "subprocess.Popen[bytes]":
     module = "preflight.rehearsal.generator"
     command = [sys.executable, "-P", "-m", module, address, str(requests), str(rate), str(answers)]
     code = str(Path(preflight.__file__).parents[1])
     with answers.with_suffix(".log").open("wb") as output:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             command,
-            env=environment(folder) | {"PYTHONPATH": code},
+            env=environment(answers.parent) | {"PYTHONPATH": code},
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
             start_new_session=True,
         )
-    traffic = Traffic(process, answers)
-    try:
-        traffic._say(key)
-        deadline = time.monotonic() + START_SECONDS
-        while not answers.exists():
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise traffic._gone()
-            time.sleep(0.02)
-        yield traffic
-    finally:
-        traffic.stop()
-        with suppress(OSError):
-            cast(IO[bytes], process.stdin).close()
