@@ -144,7 +144,8 @@ spec:
   targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: taxi}]
   loadBalancer:
     type: ConsistentHash
-    consistentHash: {type: Header, header: {name: X-Entity-Id}}
+    consistentHash: {type: Headers, headers: [{name: X-Entity-Id}]}
+  timeout: {tcp: {connectTimeout: 2s}, http: {connectionIdleTimeout: 3s, requestTimeout: 35s}}
 ---
 apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler
@@ -170,7 +171,8 @@ spec:
         - name: judge
           image: registry.example/judge@sha256:{ones}
           command: [python, -m, preflight.rollout.service]
-          args: [--prometheus, "http://prometheus.monitoring.svc:9090", --host, 0.0.0.0]
+          args:
+            [--prometheus, "http://prometheus:9090", --envoy, gateway, --host, 0.0.0.0]
           securityContext:
             runAsNonRoot: true
             readOnlyRootFilesystem: true
@@ -187,6 +189,16 @@ metadata: {name: judge, namespace: taxi-staging, labels: {app: judge}}
 spec:
   selector: {app: judge}
   ports: [{name: http, port: 8080, targetPort: http}]
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {name: taxi, namespace: taxi-staging}
+spec: {maxUnavailable: 1, selector: {matchLabels: {app: taxi}}}
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {name: judge, namespace: taxi-staging}
+spec: {maxUnavailable: 1, selector: {matchLabels: {app: judge}}}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role

@@ -37,7 +37,7 @@ ARMS = {arm: {"X-Arm": arm} for arm in ("stable", "canary")}
 WEIGHTS = {"taxi-stable": 50, "taxi-canary": 50}
 DECLARED = Declared(
     *("taxi", "7-0123456789ab", (), None, 0, {}, "taxi-stable", "taxi-canary", "/v1/"),
-    *("X-Entity-Id", ARMS, 10.0, False),
+    *("X-Entity-Id", ARMS, 10.0, 3.0, 2.0),
 )
 Rounds = list[dict[tuple[str, float], Window]]
 

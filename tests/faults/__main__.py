@@ -5,6 +5,7 @@
 
 import hashlib
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -21,7 +22,9 @@ from faults.catalogue import FAULTS
 from faults.fault import Fault
 from faults.honest import Honest, generated
 from preflight import workspace
+from preflight.deploy import lint
 from preflight.gates import TIMED
+from preflight.layout import STATE
 
 JOBS = 2
 FAULT_PART, TIMED_PART, HONEST_PART = 7, 1, 6
@@ -35,8 +38,11 @@ EVERY = 20
 def main(part: str | None, write: bool, names: tuple[str, ...]) -> None:
     """Run the study; exit 1 when a fault got through or too many honest changes were stopped."""
     os.environ.update(workspace.QUIET)
+    # Trials lie elsewhere: they find this checkout's tools on the path.
+    os.environ["PATH"] = f"{house.ROOT / STATE / 'go'}{os.pathsep}{os.environ['PATH']}"
     start = time.monotonic()
     faults, honest = chosen(part, names)
+    faults = [each for each in faults if possible(each)]
     if part:
         click.echo(f"faults: a part chosen by commit {part[:12]}:", err=True)
         for name in [*(each.name for each in faults), *(each.name for each in honest)]:
@@ -70,6 +76,14 @@ def chosen(part: str | None, names: Sequence[str]) -> tuple[list[Fault], list[Ho
     faults += [each for each in shuffled if each.gate in TIMED][:TIMED_PART]
     honest = sorted(generated(), key=lambda each: _hash(part, each.name))[:HONEST_PART]
     return faults, honest
+
+
+def possible(fault: Fault) -> bool:
+    """Whether a fault's tool is there, or required; one that is left out is told."""
+    if not fault.tool or lint.required() or shutil.which(fault.tool):
+        return True
+    click.echo(f"faults: left out, as there is no {fault.tool}: {fault.name}", err=True)
+    return False
 
 
 def _hash(part: str, name: str) -> str:

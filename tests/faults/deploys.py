@@ -1,5 +1,7 @@
 """Planted faults of what is declared for a cluster: manifests that apply, and do harm."""
 
+from pathlib import Path
+
 import yaml
 
 from faults.changes import Change, edit, write
@@ -17,6 +19,7 @@ PROBE = """        readinessProbe:
           periodSeconds: 2
           timeoutSeconds: 2
 """
+MONITOR = "apiVersion: monitoring.coreos.com/v1\nkind: PodMonitor\nmetadata:\n  name: taxi\n"
 DIGEST = "registry.example/taxi@sha256:" + 64 * "0"
 
 
@@ -24,10 +27,16 @@ def _of(name: str, words: str, old: str, new: str, path: str = STAGING) -> Fault
     return Fault(name, "deploy", "deploy", words, edit(path, (old, new)))
 
 
-def _ahead() -> Change:
-    """A release of production that staging never had."""
-    text = yaml.safe_dump(record("pending"))
-    return write("deploy/overlays/production/release.yaml", text)
+def _recorded(environment: str, verdict: str, **fields: str) -> Change:
+    """A release record."""
+    text = yaml.safe_dump(record(verdict, environment=environment, **fields))
+    return write(f"deploy/overlays/{environment}/release.yaml", text)
+
+
+def _both(root: Path) -> None:
+    """A release of production, and the verdict of staging that it needs."""
+    _recorded("staging", "promoted")(root)
+    _recorded("production", "pending")(root)
 
 
 DEPLOYS = (
@@ -116,12 +125,78 @@ DEPLOYS = (
         "        - name: API_TOKEN\n          value: hush-hush-hush\n"
         "        - name: BENTOML_DO_NOT_TRACK\n",
     ),
-    Fault("production ahead of staging", "deploy", "deploy", "never promoted in staging", _ahead()),
+    Fault(
+        "production ahead of staging",
+        "deploy",
+        "deploy",
+        "never promoted in staging",
+        _recorded("production", "pending"),
+    ),
+    Fault(
+        "a verdict by the change that needs it",
+        "deploy",
+        "deploy",
+        "promoted there, by an earlier commit",
+        _both,
+    ),
+    Fault(
+        "an aborted release once more",
+        "deploy",
+        "deploy",
+        "with rollbackWindow it would get all traffic unjudged",
+        _recorded("staging", "aborted", when="2026-02-01T00:00:00+00:00"),
+        after=_recorded("staging", "pending", when="2026-02-02T00:00:00+00:00"),
+    ),
     _of(
         "rendered file edited by hand",
         "expected preflight/release: none",
         "    preflight/release: none\n",
         "    preflight/release: 3-abc\n",
+    ),
+    Fault(
+        "more pods in the rendered file than in its source",
+        "deploy",
+        "deploy",
+        "found another 'maxReplicas'",
+        edit(STAGING, ("  maxReplicas: 4\n", "  maxReplicas: 40\n")),
+        tool="kustomize",
+    ),
+    _of(
+        "a file of the platform that no rule reads",
+        "document 1: found no object",
+        MONITOR,
+        "spec: {}\n---\n" + MONITOR,
+        SCRAPES,
+    ),
+    _of(
+        "an arm judged against itself",
+        "expected rollout=taxi&stable={{args.stable}}&canary={{args.canary}}",
+        "stable={{args.stable}}",
+        "stable={{args.canary}}",
+    ),
+    _of(
+        "a candidate that judges itself",
+        "A candidate would judge itself",
+        "registry.example/judge@",
+        "registry.example/taxi@",
+    ),
+    _of(
+        "a way past the weights",
+        "Service/taxi-stable: spec.type: found LoadBalancer",
+        "  name: taxi-stable\n  namespace: taxi-staging\nspec:\n",
+        "  name: taxi-stable\n  namespace: taxi-staging\nspec:\n  type: LoadBalancer\n",
+    ),
+    _of(
+        "everybody let in beside the default deny",
+        "spec.ingress.0: found everybody",
+        "  ingress:\n",
+        "  ingress:\n  - {}\n",
+    ),
+    _of(
+        "an analysis that asks when all is over",
+        "initialDelay: found 10h",
+        "    count: 60\n",
+        "    count: 60\n    initialDelay: 10h\n",
     ),
     _of(
         "a plan that cannot decide",

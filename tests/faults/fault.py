@@ -27,7 +27,7 @@ class Fault:
 
     `after` is done to the tree when its pipeline has run; `during` holds while it is judged.
     With `lazy` the pipeline is not run again, as when a contributor forgets it. Of a suite of the
-    code only the file `test` is run.
+    code only the file `test` is run. Without its `tool` on the path a fault is left out, but in CI.
     """
 
     name: str
@@ -39,3 +39,4 @@ class Fault:
     during: Callable[[], AbstractContextManager[Any]] = nullcontext
     lazy: bool = False
     test: str = ""
+    tool: str = ""

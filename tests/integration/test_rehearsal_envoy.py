@@ -40,7 +40,8 @@ DECLARED = Declared(
     sticky="X-Entity-Id",
     arms={"stable": {"X-Arm": "stable"}, "canary": {"X-Arm": "canary"}},
     timeout=1.0,
-    shadow=False,
+    idle_seconds=3.0,
+    connect_seconds=2.0,
 )
 ENTITIES = tuple(f"rider-{place}" for place in range(250))
 CALLERS, PAUSE = 6, 0.02  # at most 300 requests a second

@@ -24,15 +24,11 @@ def test_the_route_tells_where_an_arm_is_and_who_stays() -> None:
     assert (found.stable, found.canary) == ("taxi-stable", "taxi-canary")
     assert (found.prefix, found.sticky, found.timeout) == ("/v1/", "X-Entity-Id", 2.0)
     assert found.arms == {"stable": {"X-Arm": "stable"}, "canary": {"X-Arm": "canary"}}
-    assert not found.shadow
+    assert (found.idle_seconds, found.connect_seconds) == (3.0, 2.0)
 
 
-def test_a_mirror_of_the_route_is_a_shadow() -> None:
-    mirror = (
-        "      filters:\n        - type: RequestMirror\n"
-        "          requestMirror: {backendRef: {name: taxi-shadow, port: 80}}\n"
-    )
-    assert declared(manifests(("      timeouts:", mirror + "      timeouts:"))).shadow
+def test_without_a_time_of_its_own_a_route_has_its_policys() -> None:
+    assert declared(manifests(("      timeouts: {request: 2s}\n", ""))).timeout == 35.0
 
 
 def test_a_pause_without_a_duration_waits_for_somebody() -> None:
@@ -72,9 +68,22 @@ def test_another_condition_is_refused(condition: str) -> None:
     [
         ("- name: taxi-canary\n          port: 80", "- name: other\n          port: 80", "0 rules"),
         ("type: PathPrefix", "type: Exact", "one match, of a PathPrefix"),
-        ("      timeouts: {request: 2s}\n", "", "no timeout of a request"),
-        ("    consistentHash: {type: Header, header: {name: X-Entity-Id}}\n", "", "ConsistentHash"),
-        ("- setWeight: 20", "- setCanaryScale: {weight: 1}", "step 3: found set_canary_scale"),
+        ("connectionIdleTimeout: 3s, ", "", "found no timeout.http.connectionIdleTimeout"),
+        ("tcp: {connectTimeout: 2s}, ", "", "found no timeout.tcp.connectTimeout"),
+        (
+            "    consistentHash: {type: Headers",
+            "    consistentHash: {type: SourceIP",
+            "of type Heade",
+        ),
+        ("[{name: X-Entity-Id}]", "[]", "with a ConsistentHash of type Headers on one header"),
+        ("kind: HTTPRoute, name: taxi}", "kind: HTTPRoute, name: cab}", "0 of BackendTrafficPoli"),
+        ("- setWeight: 20", "- setCanaryScale: {weight: 1}", "step 3: found setCanaryScale"),
+        ("templateName: decide", "templateName: decides", "found the AnalysisTemplate decides"),
+        (
+            "      count: 60\n",
+            "      count: 60\n      initialDelay: 1s\n",
+            "initialDelay 1s; expec",
+        ),
         ("httpRoute: taxi", "httpRoute: other", "0 of HTTPRoute/other"),
     ],
 )
@@ -82,3 +91,9 @@ def test_what_cannot_be_rehearsed_is_refused(old: str, new: str, words: str) -> 
     with pytest.raises(Problem) as caught:
         declared(manifests((old, new)))
     assert words in str(caught.value)
+
+
+def test_without_any_time_of_a_request_it_is_refused() -> None:
+    edits = ("      timeouts: {request: 2s}\n", ""), (", requestTimeout: 35s", "")
+    with pytest.raises(Problem, match=r"no timeout\.http\.requestTimeout"):
+        declared(manifests(*edits))

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from declared import environment, tree
+from declared import tree
 from preflight import lineage, workspace
 from preflight.deploy import lint, rendering, rules_releases
 from preflight.deploy.commands import lint_deploy
@@ -173,31 +173,132 @@ def test_the_gates_part_is_of_the_commit_and_of_every_rule(copied: Path) -> None
     assert {each.check: each.status for each in found.evidence}["weights"] == "pass"
 
 
-def test_production_runs_what_was_promoted_in_staging_alone(copied: Path) -> None:
-    staging, production = (
-        copied / f"deploy/overlays/{each}/release.yaml" for each in ("staging", "production")
-    )
-    production.write_text(yaml.safe_dump(record()))
-    (found,) = rules_releases.ahead(load(copied))
+PLACE = "deploy/overlays/{}/release.yaml"
+
+
+def told(root: Path, environment: str, verdict: str, **fields: str) -> None:
+    """A record in the working tree."""
+    text = yaml.safe_dump(record(verdict, environment=environment, **fields))
+    (root / PLACE.format(environment)).write_text(text)
+
+
+@pytest.fixture
+def own(copied: Path, tmp_path: Path) -> Path:
+    """A clone that a test may commit to."""
+    workspace.run(copied, "git", "clone", "-q", str(copied), str(tmp_path / "own"))
+    return tmp_path / "own"
+
+
+def test_production_runs_what_was_promoted_in_staging_alone(own: Path) -> None:
+    told(own, "production", "pending")
+    (found,) = rules_releases.ahead(load(own))
     assert found.file == "deploy/overlays/production/release.yaml"
     assert "found 3-aaaaaaaaaaaa by manifests bbbbbbbbbbbb, never promoted in staging" in str(found)
+    for verdict, findings in (("pending", 1), ("promoted", 0)):
+        told(own, "staging", verdict)
+        commit(own, PLACE.format("staging"))
+        assert len(list(rules_releases.ahead(load(own)))) == findings
+    told(own, "staging", "pending", commit="c" * 40)
+    commit(own, "deploy")
+    assert list(rules_releases.ahead(load(own))) == []
+    told(own, "production", "promoted")
+    commit(own, "deploy")
+    assert list(rules_releases.ahead(load(own))) == []
 
-    tried = record("pending", environment="staging")
-    staging.write_text(yaml.safe_dump(tried))
-    commit(copied, "deploy")
-    assert len(list(rules_releases.ahead(load(copied)))) == 1
 
-    staging.write_text(yaml.safe_dump(record("promoted", environment="staging")))
-    commit(copied, "deploy")
-    staging.write_text(yaml.safe_dump(record(environment="staging", commit="c" * 40)))
-    assert list(rules_releases.ahead(load(copied))) == []
+@pytest.mark.parametrize("committed", [False, True])
+def test_a_change_may_not_promote_in_staging_what_it_brings_to_production(
+    own: Path, committed: bool
+) -> None:
+    told(own, "staging", "promoted")
+    told(own, "production", "pending")
+    if committed:
+        commit(own, "deploy")
+    assert len(list(rules_releases.ahead(load(own)))) == 1
 
 
-def test_another_image_of_the_same_model_was_not_tried(copied: Path) -> None:
-    both = environment(record=released("staging", "4")), environment(name="production")
-    other = replace(both[1], record=released("production", "5"))
-    (found,) = rules_releases.ahead(Tree(copied, (both[0], other), ()))
+def test_every_environment_beside_staging_runs_what_was_promoted_there(own: Path) -> None:
+    known = {each.name: each for each in load(own).environments}
+    other = replace(known["production"], name="canada", record=released("production", "5"))
+    (found,) = rules_releases.ahead(Tree(own, (known["staging"], other), ()))
+    assert found.file == "deploy/overlays/canada/release.yaml"
+
+
+def test_another_image_of_the_same_model_was_not_tried(own: Path) -> None:
+    told(own, "staging", "promoted", image=f"sha256:{64 * '4'}")
+    commit(own, "deploy")
+    told(own, "production", "pending", image=f"sha256:{64 * '5'}")
+    (found,) = rules_releases.ahead(load(own))
     assert "never promoted in staging" in str(found)
+
+
+@pytest.mark.parametrize(("before", "findings"), [("aborted", 1), ("promoted", 0), ("pending", 0)])
+def test_what_was_aborted_does_not_come_back_unjudged(
+    own: Path, before: str, findings: int
+) -> None:
+    told(own, "staging", before, when="2026-02-01T00:00:00+00:00")
+    commit(own, "deploy")
+    told(own, "staging", "pending", when="2026-02-02T00:00:00+00:00")
+    found = list(map(str, rules_releases.again(load(own))))
+    assert len(found) == findings
+    assert all("3-aaaaaaaaaaaa, which was aborted; with rollbackWindow it" in one for one in found)
+
+
+def test_a_release_that_ended_aborted_has_not_come_back(own: Path) -> None:
+    for verdict in ("pending", "aborted"):
+        told(own, "staging", verdict)
+        commit(own, "deploy")
+    assert list(rules_releases.again(load(own))) == []
+
+
+def test_what_is_promoted_again_after_an_abort_may_come_back(own: Path) -> None:
+    for day, verdict in ((1, "promoted"), (2, "aborted"), (3, "pending")):
+        told(own, "staging", verdict, when=f"2026-02-0{day}T00:00:00+00:00")
+        commit(own, "deploy")
+    assert list(rules_releases.again(load(own))) == []
+
+
+MONITORS = "deploy/platform/monitoring/scrapes.yaml"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            {"deploy/overlays/production/kustomization.yaml": None},
+            "kustomization.yaml: found no fi",
+        ),
+        ({"deploy/rendered/production.yaml": None}, "rendered/production.yaml: found no file"),
+        (
+            {"deploy/rendered/canada.yaml": "apiVersion: v1\nkind: A\nmetadata: {name: a}\n"},
+            "canada",
+        ),
+        ({PLACE.format("canada"): "a: 1\n"}, "rendered/canada.yaml: found no file; expected one, "),
+        (
+            {MONITORS: "spec: {}\n---\n"},
+            f"{MONITORS}: document 1: found no object; expected apiVers",
+        ),
+        (
+            {"deploy/platform/odd.yml": "a: 1\n"},
+            "deploy/platform/odd.yml: document 1: found no obj",
+        ),
+    ],
+)
+def test_a_file_that_no_rule_reads_is_named(
+    own: Path, change: dict[str, str | None], words: str
+) -> None:
+    assert list(rules_releases.complete(load(own))) == []
+    for name, text in change.items():
+        path = own / name
+        if text is None:
+            path.unlink()
+            continue
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text + (path.read_text() if path.is_file() else ""))
+    found = load(own)
+    assert words in "\n".join(map(str, rules_releases.complete(found)))
+    if MONITORS in change:
+        assert any(found.all("PodMonitor"))
 
 
 def released(name: str, digit: str) -> Release:

@@ -32,6 +32,11 @@ STEPS = "        - setWeight: 5\n"
             "dynamicStableScale: true",
             "no spec.strategy.canary.stable",
         ),
+        (
+            "[{templateName: decide}]",
+            "[{templateName: decide, clusterScope: true}]",
+            "a field that src/preflight/deploy/rollouts.py knows",
+        ),
         ("    canary:\n      stable", "    bluegreen: {}\n    canary:\n      stable", "bluegreen"),
     ],
 )
@@ -48,6 +53,13 @@ def test_a_wrong_field_of_a_rollout_is_named(old: str, new: str, words: str) -> 
         ("failureLimit: 0\n      inc", "failureLimits: 0\n      inc", "metrics.0.failureLimits"),
         ("count: 60", "count: sixty", "spec.metrics.0.count: 'sixty'"),
         ("interval: 30s", "interval: 30", "spec.metrics.0.interval: '30'"),
+        ("interval: 30s\n      count: 60", "count: 60", "expected an interval, or count 1"),
+        ("count: 60", "count: 0", "spec.metrics.0.count: '0'; expected greater than or equal to 1"),
+        (
+            "failureLimit: 0\n      inc",
+            "failureLimit: -1\n      inc",
+            "metrics.0.failureLimit: '-1'",
+        ),
         ("        web:", "        job: {}\n        web:", "field spec.metrics.0.provider.job"),
         ("      count: 60", "      dryRun: true\n      count: 60", "field spec.metrics.0.dryRun"),
     ],
@@ -57,3 +69,8 @@ def test_a_wrong_field_of_an_analysis_is_named(old: str, new: str, words: str) -
         rollouts.templates(manifests((old, new)))
     assert words in str(caught.value)
     assert "AnalysisTemplate/decide" in str(caught.value)
+
+
+def test_an_unknown_field_is_told_with_the_module_that_knows_its_neighbours() -> None:
+    with pytest.raises(Problem, match=r"a field that src/preflight/deploy/analyses\.py knows"):
+        rollouts.templates(manifests(("      count: 60", "      dryRun: true\n      count: 60")))

@@ -7,8 +7,15 @@ from pathlib import Path
 import pytest
 
 from declared import Edit, environment, tree
-from preflight.deploy import kinds, rules_alerts, rules_pods, rules_rights
-from preflight.deploy.tree import Environment, Finding, Tree
+from preflight.deploy import (
+    kinds,
+    rules_alerts,
+    rules_pods,
+    rules_rights,
+    rules_secrets,
+    rules_walls,
+)
+from preflight.deploy.tree import Finding, Tree
 from preflight.errors import Problem
 from preflight.release import Release
 from records import record
@@ -17,14 +24,17 @@ RECORD = Release.model_validate(record())
 IMAGE = f"taxi@sha256:{64 * '0'}"
 
 
-@pytest.mark.parametrize("check", [rules_pods.digests, rules_pods.replicas, rules_pods.hardened])
-def test_sound_manifests_break_no_rule(check: Callable[[Environment], Iterator[Finding]]) -> None:
-    assert list(check(environment())) == []
-
-
 @pytest.mark.parametrize(
     "check",
-    [rules_pods.limited, rules_rights.wildcards, rules_rights.secrets, kinds.schemas],
+    [
+        rules_pods.digests,
+        rules_pods.limited,
+        rules_pods.replicas,
+        rules_walls.hardened,
+        rules_rights.wildcards,
+        rules_secrets.secrets,
+        kinds.schemas,
+    ],
 )
 def test_a_sound_tree_breaks_no_rule(check: Callable[[Tree], Iterator[Finding]]) -> None:
     assert list(check(tree())) == []
@@ -32,18 +42,86 @@ def test_a_sound_tree_breaks_no_rule(check: Callable[[Tree], Iterator[Finding]])
 
 @pytest.mark.parametrize("image", ["taxi:1.2", "taxi", "taxi@sha256:0a", "taxi:latest"])
 def test_an_image_by_its_tag_is_named(image: str) -> None:
-    (found,) = rules_pods.digests(environment((IMAGE, image)))
+    (found,) = rules_pods.digests(tree(environment((IMAGE, image))))
     assert f"containers.service.image: found registry.example/{image}; expected NAME" in str(found)
 
 
 def test_zeros_for_a_digest_are_refused_once_something_is_released() -> None:
-    (found,) = rules_pods.digests(environment(record=RECORD))
+    (found,) = rules_pods.digests(tree(environment(record=RECORD)))
     assert "found 64 zeros; expected a digest, as there is a release record" in str(found)
+
+
+def opened(rule: str) -> str:
+    """A policy with a rule, before the last one."""
+    return f"{LAST}metadata: {{name: all}}\nspec: {{podSelector: {{}}, {rule}}}\n{LAST}"
+
+
+POD = """\
+---
+apiVersion: VERSION
+kind: KIND
+metadata: {name: more, namespace: taxi-staging}
+spec: SPEC
+"""
+SPEC = "{containers: [{name: x, image: 'busybox:latest'}], hostNetwork: true}"
+KINDS = (
+    ("v1", "Pod", SPEC),
+    ("batch/v1", "CronJob", f"{{jobTemplate: {{spec: {{template: {{spec: {SPEC}}}}}}}}}"),
+    ("example.org/v1", "Unheard", f"{{pods: [{{spec: {SPEC}}}]}}"),
+    *(
+        ("apps/v1", kind, f"{{template: {{metadata: {{labels: {{a: b}}}}, spec: {SPEC}}}}}")
+        for kind in ("ReplicaSet", "DaemonSet", "StatefulSet", "Deployment", "Job")
+    ),
+)
+LAST = "---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n"
+FIRST_OF_PLATFORM = "---\napiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\n"
+
+
+@pytest.mark.parametrize("where", ["environment", "platform"])
+@pytest.mark.parametrize(("version", "kind", "spec"), KINDS, ids=[each[1] for each in KINDS])
+def test_pods_of_any_kind_and_file_are_looked_at(
+    version: str, kind: str, spec: str, where: str
+) -> None:
+    more = POD.replace("VERSION", version).replace("KIND", kind).replace("SPEC", spec)
+    if where == "platform":
+        given = tree(platform=[(FIRST_OF_PLATFORM, more + FIRST_OF_PLATFORM)])
+    else:
+        given = tree(environment((LAST, more + LAST)))
+    for check, words in (
+        (rules_pods.digests, "containers.x.image: found busybox:latest"),
+        (rules_pods.limited, "containers.x.resources.limits.memory: found none"),
+        (rules_walls.hardened, "hostNetwork: found true"),
+        (rules_walls.hardened, "containers.x.securityContext.runAsNonRoot: found none"),
+    ):
+        assert words in "\n".join(map(str, check(given)))
+
+
+@pytest.mark.parametrize("kind", ["Pod", "ReplicaSet", "Deployment"])
+def test_one_pod_of_the_platform_is_named(kind: str) -> None:
+    spec = {each[1]: each[2] for each in KINDS}[kind]
+    more = POD.replace("VERSION", "v1").replace("KIND", kind).replace("SPEC", spec)
+    given = tree(platform=[(FIRST_OF_PLATFORM, more + FIRST_OF_PLATFORM)])
+    text = "\n".join(map(str, rules_pods.replicas(given)))
+    assert f"{kind}/more: spec.replicas: found 1" in text
+    assert f"{kind}/more: found no budget; expected a PodDisruptionBudget" in text
+
+
+@pytest.mark.parametrize(("reference", "findings"), [("m:latest", 1), (f"m@sha256:{'1' * 64}", 0)])
+def test_a_volumes_image_is_by_digest_too(reference: str, findings: int) -> None:
+    volume = f"      volumes: [{{name: model, image: {{reference: '{reference}'}}}}]\n"
+    given = environment((CONTAINERS, volume + CONTAINERS))
+    assert len(list(rules_pods.digests(tree(given)))) == findings
+
+
+CONTAINERS = "      containers:\n        - name: service\n"
+READY = "startupProbe: &ready {httpGet: {path: /readyz, port: http}}"
 
 
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
+        (READY, READY.replace("/readyz", "/livez"), "readinessProbe: found /livez; expected httpG"),
+        (READY, "startupProbe: &ready {exec: {command: ['true']}}", "readinessProbe: found no ht"),
         (", memory: 600Mi", "", "containers.service.resources.limits.memory: found none"),
         ("cpu: 100m, ", "", "Deployment/judge: spec.template.spec.containers.judge.resources.req"),
         (
@@ -70,11 +148,16 @@ def test_missing_limits_and_probes_are_named(old: str, new: str, words: str) -> 
             "maxUnavailable: 0\n      dynamicStableScale: true",
             "found true; ex",
         ),
+        (
+            "kind: PodDisruptionBudget\nmetadata: {name: taxi,",
+            "kind: PodDisruptionBudgets\nmetadata: {name: taxi,",
+            "Rollout/taxi: found no budget; expected a PodDisruptionBudget of its pods",
+        ),
         ("  rollbackWindow", "  replicas: 3\n  rollbackWindow", "expected none: the autoscaler's"),
     ],
 )
 def test_what_stands_on_one_pod_is_named(old: str, new: str, words: str) -> None:
-    assert words in "\n".join(map(str, rules_pods.replicas(environment((old, new)))))
+    assert words in said(rules_pods.replicas, (old, new))
 
 
 @pytest.mark.parametrize(
@@ -91,11 +174,40 @@ def test_what_stands_on_one_pod_is_named(old: str, new: str, words: str) -> None
             "readOnlyRootFilesystem: found none; exp",
         ),
         ("drop: [ALL]", "drop: [CHOWN]", "capabilities.drop: found some kept; expected ALL"),
+        (
+            "capabilities: {drop: [ALL]}",
+            "capabilities: {drop: [ALL], add: [SYS_ADMIN]}",
+            "service.securityContext.capabilities.add: found SYS_ADMIN; expected none",
+        ),
+        ("readOnlyRootFilesystem: true", "privileged: true", "securityContext.privileged: found t"),
+        (
+            CONTAINERS,
+            "      hostPID: true\n" + CONTAINERS,
+            "spec.template.spec.hostPID: found true",
+        ),
+        (
+            CONTAINERS,
+            "      hostIPC: true\n" + CONTAINERS,
+            "spec.template.spec.hostIPC: found true",
+        ),
+        (
+            CONTAINERS,
+            "      volumes: [{name: node, hostPath: {path: /}}]\n" + CONTAINERS,
+            "spec.template.spec.volumes.node.hostPath: found a folder of the node",
+        ),
         ("[Ingress, Egress]", "[Ingress]", "Rollout/taxi: found no default deny"),
+        (LAST, opened("ingress: [{}]"), "NetworkPolicy/all: spec.ingress.0: found everybody"),
+        (LAST, opened("egress: [{ports: [{port: 443}]}]"), "spec.egress.0: found everybody"),
+        (
+            LAST,
+            opened("ingress: [{from: [{namespaceSelector: {}}]}]"),
+            "spec.ingress.0: found every",
+        ),
+        (LAST, opened("egress: [{to: [{ipBlock: {cidr: 0.0.0.0/0}}]}]"), "spec.egress.0: found ev"),
     ],
 )
 def test_a_container_that_may_more_than_it_needs_is_named(old: str, new: str, words: str) -> None:
-    assert words in "\n".join(map(str, rules_pods.hardened(environment((old, new)))))
+    assert words in said(rules_walls.hardened, (old, new))
 
 
 PROJECT = (
@@ -105,6 +217,13 @@ PROJECT = (
 BINDING = (
     "apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: all}\n"
     "roleRef: {kind: ClusterRole, name: cluster-admin}\n---\n"
+)
+EVERYBODY = BINDING.replace("cluster-admin}", "taxi-route}\nsubjects: [SUBJECT]")
+GROUP = EVERYBODY.replace("SUBJECT", "{kind: Group, name: 'system:authenticated'}")
+ACCOUNT = EVERYBODY.replace("SUBJECT", "{kind: ServiceAccount, name: argo-rollouts, namespace: a}")
+AGGREGATED = (
+    "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: wide}\n"
+    "aggregationRule: {clusterRoleSelectors: [{matchLabels: {}}]}\nrules: []\n---\n"
 )
 FIRST = "apiVersion: v1\nkind: Service\nmetadata: {name: judge,"
 
@@ -120,13 +239,22 @@ FIRST = "apiVersion: v1\nkind: Service\nmetadata: {name: judge,"
         ("resources: [httproutes]", "resources: ['*/*']", "rules.0.resources: found a wildcard"),
         (FIRST, PROJECT + FIRST, "AppProject/all: spec.sourceRepos.0: found a wildcard"),
         (FIRST, BINDING + FIRST, "RoleBinding/all: roleRef.name: found cluster-admin"),
+        (FIRST, GROUP + FIRST, "RoleBinding/all: subjects.0.name: found system:authenticated"),
+        (FIRST, AGGREGATED + FIRST, "ClusterRole/wide: aggregationRule: found others' rules"),
     ],
 )
 def test_a_wildcard_is_named(old: str, new: str, words: str) -> None:
     assert words in said(rules_rights.wildcards, (old, new))
 
 
+def test_a_role_of_ours_for_an_account_is_no_wildcard() -> None:
+    assert not said(rules_rights.wildcards, (FIRST, ACCOUNT + FIRST))
+
+
 KEYS = "apiVersion: v1\nkind: Secret\nmetadata: {name: keys}\nstringData: {a: hush-hush}\n---\n"
+CONFIGURED = (
+    "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: keys}\ndata: {password: hush-hush}\n---\n"
+)
 JUDGED = "          command: [python, -m, preflight.rollout.service]\n"
 KEY = "-----BEGIN " + "PRIVATE KEY-----"
 ADDRESS = "b://c:" + "hush@d"
@@ -146,14 +274,22 @@ ADDRESS = "b://c:" + "hush@d"
             JUDGED + "          env: [{name: A, value: '" + ADDRESS + "'}]\n",
             "env.0.value",
         ),
-        ("--host, 0.0.0.0", "--password=hush-hush", "containers.judge.args.2"),
+        (
+            JUDGED,
+            JUDGED + "          env: [{name: DB_PASSWORD_2, value: hush-hush}]\n",
+            "env.DB_PASSWORD_2",
+        ),
+        ("--host, 0.0.0.0", "--password=hush-hush", "containers.judge.args.4"),
+        ("--host, 0.0.0.0", "--token, hush-hush", "containers.judge.args.4"),
+        ("preflight.rollout.service]", "x, --api-key, hush-hush]", "containers.judge.command.3"),
+        (FIRST, CONFIGURED + FIRST, "ConfigMap/keys: data.password"),
         ("- name: healthy", f"- name: '{KEY} hush-hush'", "spec.groups.0.name"),
     ],
 )
 def test_a_secrets_value_is_named_but_not_told(old: str, new: str, words: str) -> None:
     edits = [(old, new)]
     given = tree(platform=edits) if "healthy" in old else tree(environment(*edits))
-    (found,) = rules_rights.secrets(given)
+    (found,) = rules_secrets.secrets(given)
     assert words in str(found)
     assert "hush" not in str(found)
 
@@ -163,15 +299,44 @@ def test_a_file_a_flag_and_a_secret_by_name_are_no_secrets() -> None:
         "          env: [{name: PREFLIGHT_KEYS, value: /etc/keys}, {name: KEY, value: /a/b.key},"
         " {name: TOKEN, valueFrom: {secretKeyRef: {name: a, key: b}}}]\n"
     )
-    assert not said(rules_rights.secrets, (JUDGED, JUDGED + env))
+    assert not said(rules_secrets.secrets, (JUDGED, JUDGED + env))
 
 
 def test_a_generator_of_secrets_is_named(tmp_path: Path) -> None:
-    file = tmp_path / "deploy/overlays/staging/kustomization.yaml"
-    file.parent.mkdir(parents=True)
-    file.write_text("secretGenerator: [{name: a, literals: [b=hush]}]\n")
-    (found,) = rules_rights.secrets(tree(root=tmp_path))
-    assert str(found).startswith("deploy/overlays/staging/kustomization.yaml: secretGenerator")
+    text = "secretGenerator: [{name: a, literals: [b=hush]}]\n"
+    (found,) = beside(tmp_path, "deploy/overlays/staging/kustomization.yaml", text)
+    assert found.startswith("deploy/overlays/staging/kustomization.yaml: secretGenerator")
+
+
+TOKEN = "ghp_" + 36 * "a"
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "words"),
+    [
+        ("deploy/base/x.yaml", KEYS, "deploy/base/x.yaml: stringData"),
+        ("deploy/components/shadow/x.yml", f"- {{op: add, value: {TOKEN}}}", "x.yml: .0.value"),
+        (
+            "deploy/platform/logs/values.yaml",
+            f"env: [{{value: {TOKEN}}}]",
+            "values.yaml: env.0.val",
+        ),
+    ],
+)
+def test_a_secret_in_what_is_rendered_or_read_by_a_tool_is_named(
+    tmp_path: Path, file: str, text: str, words: str
+) -> None:
+    (found,) = beside(tmp_path, file, text)
+    assert words in found
+    assert TOKEN not in found
+
+
+def beside(root: Path, file: str, text: str) -> list[str]:
+    """What is found in a file of deploy/ that is no object of the tree."""
+    path = root / file
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    return list(map(str, rules_secrets.secrets(tree(root=root))))
 
 
 @pytest.mark.parametrize(

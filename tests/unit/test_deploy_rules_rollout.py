@@ -43,10 +43,15 @@ def test_sound_manifests_break_no_rule(check: Check) -> None:
         ),
         ("failureLimit: 0", "failureLimit: 2", "failureLimit: found 2; expected 0"),
         ('jsonPath: "{$.result}"', 'jsonPath: "{$.reason}"', "jsonPath: found {$.reason}"),
-        ("&canary={{args.canary}}", "", "provider.web.url: found no {{args.canary}}"),
         (STABLE, STABLE.replace("Stable", "Latest"), "args.stable: found Latest; expected podT"),
         (STABLE + "\n", "", "args.stable: found None"),
-        ("interval: 30s", "initialDelay: 1s", "interval: found none"),
+        (
+            STABLE,
+            STABLE.replace("valueFrom: {pod", "value: abc, valueFrom: {pod"),
+            "stable: found None",
+        ),
+        (STABLE, STABLE + "\n" + STABLE, "args.stable: found Stable, Stable"),
+        ("interval: 30s\n      count: 60", "count: 1", "interval: found none"),
         ("templateName: decide", "templateName: decides", "the template decides, which is not"),
         (' || result == "continue"', "", "AnalysisTemplate/stop: spec.metrics.verdict.successCond"),
         (
@@ -83,7 +88,17 @@ HASHES = (STABLE + "\n", "          - {name: canary, valueFrom: {podTemplateHash
         (
             "      inconclusiveLimit: 1000\n",
             "      initialDelay: 2h\n",
-            "stop: spec.metrics.verdict.initialDelay: found 2h; expected less than the 2400 s",
+            "stop: spec.metrics.verdict.initialDelay: found 2h; expected none: a delay",
+        ),
+        (
+            "      count: 60\n",
+            "      count: 60\n      initialDelay: 1s\n",
+            "decide: spec.metrics.verdict.initialDelay: found 1s",
+        ),
+        (
+            "interval: 30s\n      failureLimit",
+            "interval: 6m\n      failureLimit",
+            "stop: spec.metrics.verdict.interval: found 6m; expected at most the 300 s of",
         ),
     ],
 )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from declared import environment, tree
-from preflight.deploy import rules_targets, rules_traffic
+from preflight.deploy import rules_judge, rules_targets, rules_traffic
 from preflight.deploy.tree import Environment, Finding, Tree
 
 RETRY = "  loadBalancer:\n    type: ConsistentHash"
@@ -29,9 +29,10 @@ def test_sound_manifests_break_no_rule(check: Callable[[Environment], Iterator[F
     "check",
     [
         rules_traffic.retries,
+        rules_traffic.bypassed,
         rules_targets.routes,
         rules_targets.scraped,
-        rules_targets.judged,
+        rules_judge.judged,
     ],
 )
 def test_a_sound_tree_breaks_no_rule(check: Callable[[Tree], Iterator[Finding]]) -> None:
@@ -64,7 +65,20 @@ def test_a_mirror_may_reach_pods_of_its_own_alone(app: str, findings: int) -> No
     [
         ("set: [{name: X-Arm, value: canary}]", "add: [{name: X-Arm, value: canary}]", "no header"),
         ("value: canary}", "value: stable}", "taxi-canary.filters: found that of another backend"),
+        (
+            "value: stable}",
+            "value: canary}",
+            "taxi-stable.filters: found that of another backend; expected a RequestHeaderModifier "
+            "that sets X-Arm to its arm, stable",
+        ),
         ("type: ConsistentHash", "type: Random", "found no consistent hash"),
+        ("type: Headers", "type: SourceIP", "found no consistent hash"),
+        ("kind: HTTPRoute, name: taxi}", "kind: HTTPRoute, name: cab}", "found no consistent hash"),
+        (
+            "httpRoute: taxi, namespace: taxi-staging",
+            "httpRoute: taxi, namespace: other",
+            "gatewayAPI.namespace: found other; expected the Rollout's own",
+        ),
     ],
 )
 def test_a_hash_that_the_weights_would_not_follow_is_named(old: str, new: str, words: str) -> None:
@@ -76,12 +90,66 @@ def test_a_hash_that_the_weights_would_not_follow_is_named(old: str, new: str, w
     ("old", "new", "words"),
     [
         (RETRY, "  retry: {numRetries: 2}\n" + RETRY, "BackendTrafficPolicy/taxi: spec.retry"),
+        (RETRY, "  retry: {}\n" + RETRY, "BackendTrafficPolicy/taxi: spec.retry"),
+        (RETRY, "  healthCheck: {}\n" + RETRY, "spec.healthCheck: found health checks"),
         (TIMES, TIMES + "      retry: {attempts: 2}\n", "HTTPRoute/taxi: spec.rules.0.retry"),
+        (TIMES, TIMES + "      retry: {}\n", "HTTPRoute/taxi: spec.rules.0.retry"),
     ],
 )
 def test_a_retry_on_an_arm_is_named(old: str, new: str, words: str) -> None:
     (found,) = rules_traffic.retries(tree(environment((old, new))))
     assert words in str(found)
+
+
+ROUTED = "---\napiVersion: gateway.envoyproxy.io/v1alpha1\nkind: BackendTrafficPolicy\n"
+RULE = "    - backendRefs: [{name: NAME, port: 80}]\n"
+ROUTE = (
+    "---\napiVersion: gateway.networking.k8s.io/v1\nkind: KIND\n"
+    "metadata: {name: more, namespace: taxi-staging}\nspec:\n  rules:\n" + RULE
+)
+DIRECT = (
+    "---\napiVersion: v1\nkind: Service\nmetadata: {name: direct, namespace: taxi-staging}\n"
+    "spec: {type: TYPE, selector: {SELECTED}, ports: [{port: 80}]}\n"
+)
+OF_HASH = "app: taxi, rollouts-pod-template-hash: abc"
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (RULE.replace("NAME", "taxi-stable"), "HTTPRoute/taxi: spec.rules.1.backendRefs: found an"),
+        (
+            ROUTE.replace("NAME", "taxi-canary").replace("KIND", "HTTPRoute"),
+            "HTTPRoute/more: spec.rules.0.backendRefs: found another way to taxi-canary; expected "
+            "HTTPRoute/taxi, by its one rule",
+        ),
+        (
+            DIRECT.replace("SELECTED", OF_HASH).replace("TYPE", "ClusterIP")
+            + ROUTE.replace("NAME", "direct").replace("KIND", "HTTPRoute"),
+            "found another way to direct",
+        ),
+        (ROUTE.replace("KIND", "GRPCRoute"), "GRPCRoute/more: kind: found GRPCRoute"),
+        (
+            DIRECT.replace("SELECTED", "app: taxi").replace("TYPE", "LoadBalancer"),
+            "Service/direct: spec.type: found LoadBalancer",
+        ),
+    ],
+)
+def test_a_way_past_the_weights_is_named(more: str, words: str) -> None:
+    given = environment((ROUTED, more + ROUTED))
+    assert words in "\n".join(map(str, rules_traffic.bypassed(tree(given))))
+
+
+def test_a_way_past_the_weights_in_the_platforms_files_is_named() -> None:
+    more = ROUTE.replace("NAME", "taxi-canary").replace("KIND", "HTTPRoute")
+    first = "---\napiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n"
+    (found,) = rules_traffic.bypassed(tree(platform=[(first, more + first)]))
+    assert str(found).startswith("deploy/platform/monitoring.yaml: HTTPRoute/more")
+
+
+def test_a_route_to_other_pods_is_no_way_to_the_arms() -> None:
+    more = ROUTE.replace("NAME", "judge").replace("KIND", "HTTPRoute")
+    assert not list(rules_traffic.bypassed(tree(environment((ROUTED, more + ROUTED)))))
 
 
 SELECTED = "name: taxi-canary, namespace: taxi-staging, labels: {app: taxi}}\nspec:\n  selector: {"
@@ -91,6 +159,11 @@ SELECTED = "name: taxi-canary, namespace: taxi-staging, labels: {app: taxi}}\nsp
     ("old", "new", "words"),
     [
         (SELECTED, SELECTED + "arm: canary, ", "Service/taxi-canary: spec.selector: found {'arm'"),
+        (
+            SELECTED,
+            SELECTED + "rollouts-pod-template-hash: abc, ",
+            "taxi-canary: spec.selector: fou",
+        ),
         ("targetPort: http}", "targetPort: metrics}", "targetPort: found metrics; expected one of"),
     ],
 )
@@ -124,15 +197,18 @@ def test_metrics_of_another_arm_or_port_are_named(old: str, new: str, words: str
         ('--selector=app="{rollout}",arm="canary"', "found --selector by arm; expected a label"),
         ('--selector=app="taxis"', "found --selector by app=taxis; expected app=taxi"),
         ("--interval=30", "found --interval 30; expected the monitor's, 15s"),
+        ('--selector=app="{rollout}"', "found --selector of any arm's pods; expected one as app="),
+        ('--selector=rollouts_pod_template_hash="{hash}"', "found --selector of any arm's pods"),
+        ("--cluster={rollout}", "found --cluster {rollout}; expected {rollout}-{arm}"),
     ],
 )
 def test_a_judge_that_would_see_nothing_is_named(option: str, words: str) -> None:
     given = environment(("--host, 0.0.0.0", f"--host, 0.0.0.0, '{option}'"))
-    assert words in "\n".join(map(str, rules_targets.judged(tree(given))))
+    assert words in "\n".join(map(str, rules_judge.judged(tree(given))))
 
 
 def test_labels_that_the_monitor_drops_are_named() -> None:
-    found = rules_targets.judged(tree(platform=[(", rollouts-pod-template-hash", "")]))
+    found = rules_judge.judged(tree(platform=[(", rollouts-pod-template-hash", "")]))
     assert "--selector by rollouts_pod_template_hash" in "\n".join(map(str, found))
 
 
@@ -142,10 +218,27 @@ def test_labels_that_the_monitor_drops_are_named() -> None:
         ("svc:8080", "svc:8081", "found judge.taxi-staging.svc:8081; expected a Service"),
         ("judge.taxi-staging", "judge.taxi-production", "found judge.taxi-production.svc:8080"),
         ("rollout=taxi", "rollout=cab", "expected rollout=taxi"),
+        ("&canary={{args.canary}}", "", "found rollout=taxi&stable={{args.stable}}; expected"),
+        ("&stable=", "&stable=x&stable=", "expected rollout=taxi&stable={{args.stable}}&canary="),
+        ("stable={{args.stable}}", "stable={{args.canary}}", "or one arm against itself"),
+        ("/v1/verdict", "/v1/model", "found /v1/model; expected /v1/verdict"),
+        ("--envoy, gateway, ", "", "containers.judge.args: found no --envoy"),
+        ("http://judge.", "http://taxi-canary.", "found taxi-canary.taxi-staging.svc:8080; expec"),
+        ("command: [python, -m,", "command: [sh, -c,", "8080, no judge; expected a Service of a"),
+        (
+            "image: registry.example/judge@",
+            "image: registry.example/taxi@",
+            "; expected another im",
+        ),
+        (
+            "labels: {app: judge}}\nspec:\n  selector: {app: judge}",
+            "labels: {app: judge}}\nspec:\n  selector: {app: taxi}",
+            "8080, no judge",
+        ),
     ],
 )
 def test_an_analysis_that_asks_nobody_is_named(old: str, new: str, words: str) -> None:
-    assert words in "\n".join(map(str, rules_targets.judged(tree(environment((old, new))))))
+    assert words in "\n".join(map(str, rules_judge.judged(tree(environment((old, new))))))
 
 
 def test_a_route_without_its_gateway_or_port_is_named() -> None:

@@ -8,7 +8,7 @@ import yaml
 
 from conftest import ROOT, git
 from faults import house
-from faults.__main__ import chosen
+from faults.__main__ import chosen, possible
 from faults.catalogue import FAULTS
 from faults.fault import Fault
 from faults.honest import Honest, generated
@@ -70,6 +70,19 @@ def test_the_docs_list_every_fault_with_its_gate_and_its_words() -> None:
     for fault in FAULTS:
         row = f"| {fault.name} | {fault.kind} | {fault.gate} | {fault.words} |"
         assert row in text, f"{fault.name}: run `make faults ARGS=--write`"
+
+
+def test_a_fault_without_its_tool_is_left_out_with_a_word_unless_tools_are_required(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tooled,) = (each for each in FAULTS if each.tool)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    monkeypatch.delenv("PREFLIGHT_REQUIRE_TOOLS", raising=False)
+    assert not possible(tooled)
+    assert f"left out, as there is no kustomize: {tooled.name}" in capsys.readouterr().err
+    assert all(possible(each) for each in FAULTS if not each.tool)
+    monkeypatch.setenv("PREFLIGHT_REQUIRE_TOOLS", "1")
+    assert possible(tooled)
 
 
 def part(commit: str) -> tuple[list[str], list[str]]:

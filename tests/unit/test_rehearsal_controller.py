@@ -40,7 +40,8 @@ def declared(steps: Sequence[Step] = STEPS, **more: object) -> Declared:
         sticky="X-Entity-Id",
         arms={"stable": {"X-Arm": "stable"}, "canary": {"X-Arm": "canary"}},
         timeout=15.0,
-        shadow=False,
+        idle_seconds=3.0,
+        connect_seconds=2.0,
     )
     return replace(found, **more)  # type: ignore[arg-type]
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ DECLARED = Declared(
     sticky="X-Entity-Id",
     arms={"stable": {"X-Arm": "stable"}, "canary": {"X-Arm": "canary", "X-Share": "5%"}},
     timeout=1.5,
-    shadow=False,
+    idle_seconds=3.0,
+    connect_seconds=2.0,
 )
 
 
@@ -118,7 +120,9 @@ def test_a_mirrored_copy_says_that_it_is_the_shadow() -> None:
 
 
 def test_instances_are_the_endpoints_of_a_cluster() -> None:
-    answer = xds.clusters({"taxi-stable": ["http://127.0.0.1:3000", "http://127.0.0.1:3001"]}, 2)
+    answer = xds.clusters(
+        DECLARED, {"taxi-stable": ["http://127.0.0.1:3000", "http://127.0.0.1:3001"]}, 2
+    )
     (found,) = answer["resources"]
     (group,) = found["load_assignment"]["endpoints"]
     ports = [
@@ -128,10 +132,19 @@ def test_instances_are_the_endpoints_of_a_cluster() -> None:
     assert (answer["version_info"], found["name"], ports) == ("2", "taxi-stable", [3000, 3001])
 
 
+def test_connections_have_the_times_that_are_declared() -> None:
+    other = replace(DECLARED, idle_seconds=4.5, connect_seconds=0.5)
+    for declared, times in ((DECLARED, ("3s", "2s")), (other, ("4.5s", "0.5s"))):
+        (found,) = xds.clusters(declared, {"taxi-stable": []}, 1)["resources"]
+        (options,) = found["typed_extension_protocol_options"].values()
+        idle = options["common_http_protocol_options"]["idle_timeout"]
+        assert (idle, found["connect_timeout"]) == times
+
+
 @pytest.mark.parametrize("place", ["127.0.0.1:3000", "http://127.0.0.1", "http://127.0.0.1:many"])
 def test_an_instance_without_a_host_and_a_port_is_refused(place: str) -> None:
     with pytest.raises(Problem, match=r"as http://127\.0\.0\.1:3000"):
-        xds.clusters({"taxi-stable": [place]}, 1)
+        xds.clusters(DECLARED, {"taxi-stable": [place]}, 1)
 
 
 def test_an_environment_without_envoy_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:

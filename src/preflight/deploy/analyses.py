@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from preflight.deploy.fields import Argument, Count, Known, Metadata, Time, typed
 from preflight.deploy.manifests import Manifests
@@ -32,13 +32,19 @@ class Measure(Known):
     provider: Provider
     interval: Time | None = None
     initial_delay: Time | None = None
-    count: Count | None = None
-    failure_limit: int = 0
+    count: Annotated[int, Field(ge=1)] | None = None
+    failure_limit: Count = 0
     inconclusive_limit: Count = 0
     consecutive_success_limit: Count | None = None
     consecutive_error_limit: Count = 4
     success_condition: str = ""
     failure_condition: str = ""
+
+    @model_validator(mode="after")
+    def _repeated(self) -> "Measure":
+        if self.interval is None and self.count != 1:
+            raise ValueError("an interval, or count 1")
+        return self
 
 
 class Measures(Known):

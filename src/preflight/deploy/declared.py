@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pydantic.alias_generators import to_camel
+
 from preflight.deploy import rollouts, route
 from preflight.deploy.analyses import AnalysisTemplate, Measure
 from preflight.deploy.manifests import Manifests
@@ -64,7 +66,8 @@ class Declared:
     """A rollout: steps, analyses, and the route that is moved.
 
     `metrics` are by template; `arms` are the headers that a request to stable or canary gets;
-    `timeout` is in seconds of a request.
+    `timeout` is in seconds of a request, `idle_seconds` of a connection to an arm that is kept
+    without one, `connect_seconds` until there is one.
     """
 
     name: str
@@ -79,7 +82,8 @@ class Declared:
     sticky: str
     arms: Mapping[str, Mapping[str, str]]
     timeout: float
-    shadow: bool
+    idle_seconds: float
+    connect_seconds: float
 
 
 def declared(manifests: Manifests) -> Declared:
@@ -97,14 +101,15 @@ def declared(manifests: Manifests) -> Declared:
         steps=tuple(_step(each, f"{where}: step {at}") for at, each in enumerate(canary.steps, 1)),
         background=_analysis(run) if run else None,
         starting_step=run.starting_step if run else 0,
-        metrics={name: _metrics(each) for name, each in rollouts.templates(manifests).items()},
+        metrics=_known(canary, manifests),
         stable=canary.stable_service,
         canary=canary.canary_service,
         prefix=there.prefix,
-        sticky=route.sticky(manifests),
+        sticky=there.sticky,
         arms=there.arms,
         timeout=seconds(there.timeout),
-        shadow=there.mirror is not None,
+        idle_seconds=seconds(there.idle),
+        connect_seconds=seconds(there.connect),
     )
 
 
@@ -142,14 +147,30 @@ def _step(step: rollouts.Step, where: str) -> Step:
     if step.analysis is not None:
         return _analysis(step.analysis)
     (name,) = step.model_fields_set
-    raise Problem(where, name, "set_weight, pause or analysis", "Rehearse without it.")
+    raise Problem(where, to_camel(name), "setWeight, pause or analysis", "Rehearse without it.")
 
 
-def _metrics(template: AnalysisTemplate) -> tuple[Metric, ...]:
-    return tuple(_metric(each) for each in template.spec.metrics)
+def _known(canary: rollouts.Canary, manifests: Manifests) -> dict[str, tuple[Metric, ...]]:
+    """Metrics by template; raises Problem for a template that is named and not there."""
+    found = rollouts.templates(manifests)
+    runs = [canary.analysis, *(each.analysis for each in canary.steps)]
+    names = {each.template_name for run in runs if run for each in run.templates}
+    if missing := sorted(names - set(found)):
+        expected = f"one of {', '.join(sorted(found)) or 'none'}"
+        what = f"the AnalysisTemplate {missing[0]}"
+        raise Problem(manifests.where, what, expected, "Mend its name, or add it.")
+    return {name: _metrics(each, manifests.where) for name, each in found.items()}
 
 
-def _metric(measure: Measure) -> Metric:
+def _metrics(template: AnalysisTemplate, where: str) -> tuple[Metric, ...]:
+    place = f"{where}: AnalysisTemplate/{template.metadata.name}"
+    return tuple(_metric(each, place) for each in template.spec.metrics)
+
+
+def _metric(measure: Measure, where: str) -> Metric:
+    if measure.initial_delay is not None:
+        found, expected = f"initialDelay {measure.initial_delay}", "none: it is not rehearsed"
+        raise Problem(f"{where}: {measure.name}", found, expected, "Remove it.")
     return Metric(
         name=measure.name,
         interval=seconds(measure.interval) if measure.interval else 0.0,

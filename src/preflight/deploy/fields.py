@@ -53,16 +53,17 @@ def typed(model: type[Model], each: Object, where: str) -> Model:
     try:
         return model.model_validate_json(to_json(each))
     except ValidationError as error:
-        raise _wrong(error, f"{where}: {label(each)}") from None
+        source = f"src/{model.__module__.replace('.', '/')}.py"
+        raise _wrong(error, f"{where}: {label(each)}", source) from None
 
 
-def _wrong(error: ValidationError, where: str) -> Problem:
+def _wrong(error: ValidationError, where: str, source: str) -> Problem:
     # A misspelt field is both unknown and missing; the first says more.
     found = error.errors(include_url=False)
     first = min(found, key=lambda each: each["type"] != "extra_forbidden")
     key = ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":
-        expected = "a field that src/preflight/deploy/rollouts.py knows"
+        expected = f"a field that {source} knows"
         remedy = "Mend its name, or teach the models what it means."
         return Problem(where, f"the unknown field {key}", expected, remedy)
     if first["type"] == "missing":

@@ -10,13 +10,16 @@ from preflight import lineage
 from preflight.deploy import (
     kinds,
     rules_alerts,
+    rules_judge,
     rules_plan,
     rules_pods,
     rules_releases,
     rules_rights,
     rules_rollout,
+    rules_secrets,
     rules_targets,
     rules_traffic,
+    rules_walls,
 )
 from preflight.deploy.tree import Environment, Finding, Tree, load
 from preflight.errors import NoData, Problem
@@ -76,6 +79,7 @@ def _said(docstring: str | None) -> str:
 
 
 RULES = (
+    _rule("files", rules_releases.complete),
     _each("fields", rules_rollout.whole),
     _rule("schemas", kinds.schemas),
     _each("vacuous-analysis", rules_rollout.vacuous),
@@ -85,20 +89,22 @@ RULES = (
     _each("undecidable-plan", rules_plan.plans),
     _each("mirror", rules_traffic.mirror),
     _each("consistent-hash", rules_traffic.sticky),
+    _rule("bypassed", rules_traffic.bypassed),
     _rule("retries", rules_traffic.retries),
     _rule("routes", rules_targets.routes),
     _each("arms", rules_targets.arms),
     _rule("scraped", rules_targets.scraped),
-    _rule("judge", rules_targets.judged),
+    _rule("judge", rules_judge.judged),
     _rule("monitoring", rules_targets.watched),
     _rule("alerts", rules_alerts.alerts),
-    _each("digests", rules_pods.digests),
+    _rule("digests", rules_pods.digests),
     _rule("limits-and-probes", rules_pods.limited),
-    _each("replicas", rules_pods.replicas),
-    _each("hardened", rules_pods.hardened),
+    _rule("replicas", rules_pods.replicas),
+    _rule("hardened", rules_walls.hardened),
     _rule("wildcards", rules_rights.wildcards),
-    _rule("secrets", rules_rights.secrets),
+    _rule("secrets", rules_secrets.secrets),
     _rule("ahead-of-staging", rules_releases.ahead),
+    _rule("aborted-before", rules_releases.again),
     _rule("edited-by-hand", rules_releases.by_hand),
 )
 

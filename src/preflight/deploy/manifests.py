@@ -1,6 +1,6 @@
 """Manifests: the objects of a YAML file, a key of theirs twice refused."""
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,8 +74,13 @@ def documents(text: str, where: str) -> Iterator[Any]:
 
 def parse(text: str, where: str) -> Manifests:
     """The objects of a text, those of a List among them; raises Problem for what is none."""
+    return gathered(documents(text, where), where)
+
+
+def gathered(wholes: Iterable[Any], where: str) -> Manifests:
+    """The objects of some documents, as `parse`."""
     found: list[Object] = []
-    for number, each in enumerate(documents(text, where), 1):
+    for number, each in enumerate(wholes, 1):
         found += _objects(each, f"{where}, document {number}")
     seen: set[tuple[str, str, str, str]] = set()
     for each in found:

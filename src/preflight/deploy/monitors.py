@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from preflight.deploy.manifests import Object
-from preflight.deploy.tree import Environment, Files, Finding, Tree, containers
+from preflight.deploy.pods import leads, stay
+from preflight.deploy.tree import Environment, Files, Finding, Tree
 
 ALWAYS = {"namespace", "pod", "container", "job", "instance", "endpoint"}  # on each target
 
@@ -54,14 +55,23 @@ def monitors(tree: Tree, env: Environment) -> Iterator[Monitor]:
     for file in (env, *tree.platform):
         for each in file.manifests.all("PodMonitor"):
             if _covers(each, env) and _selects(each["spec"]["selector"], env.labels):
-                for endpoint in each["spec"].get("podMetricsEndpoints") or ():
-                    yield Monitor(file, each, None, endpoint)
+                yield from _of(file, each, "podMetricsEndpoints")
         for each in file.manifests.all("ServiceMonitor"):
-            for service in env.manifests.all("Service") if _covers(each, env) else ():
-                labels = service["metadata"].get("labels") or {}
-                if _selects(each["spec"]["selector"], labels) and leads(service, env):
-                    for endpoint in each["spec"].get("endpoints") or ():
-                        yield Monitor(file, each, service, endpoint)
+            for service in _services(each, env):
+                yield from _of(file, each, "endpoints", service)
+
+
+def _of(file: Files, each: Object, key: str, service: Object | None = None) -> Iterator[Monitor]:
+    for endpoint in each["spec"].get(key) or ():
+        yield Monitor(file, each, service, endpoint)
+
+
+def _services(monitor: Object, env: Environment) -> Iterator[Object]:
+    """Those of an environment's pods that a monitor goes by."""
+    for each in env.manifests.all("Service") if _covers(monitor, env) else ():
+        known = each["metadata"].get("labels") or {}
+        if _selects(monitor["spec"]["selector"], known) and leads(each, env.labels):
+            yield each
 
 
 def _covers(monitor: Object, env: Environment) -> bool:
@@ -89,18 +99,7 @@ def _holds(wanted: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     }[wanted["operator"]]
 
 
-def leads(service: Object, env: Environment) -> bool:
-    """Whether a Service reaches the Rollout's pods."""
-    selector = service["spec"].get("selector") or {}
-    return bool(selector) and selector.items() <= env.labels.items()
-
-
 def ports(env: Environment) -> set[str]:
     """The pods' ports, by name and by number."""
-    known = [
-        port
-        for place, container in containers(env.raw)
-        if ".initContainers." not in place
-        for port in container.get("ports") or ()
-    ]
+    known = [port for _, container in stay(env.raw) for port in container.get("ports") or ()]
     return {str(port[key]) for port in known for key in ("name", "containerPort") if key in port}

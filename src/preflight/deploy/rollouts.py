@@ -19,10 +19,9 @@ Plain = Mapping[str, Any]
 
 
 class Template(Known):
-    """Which AnalysisTemplate a run is made of."""
+    """Which AnalysisTemplate of its own namespace a run is made of."""
 
     template_name: str
-    cluster_scope: bool = False
 
 
 class Run(Known):

@@ -115,11 +115,13 @@ def wrong(expr: str, known: frozenset[str]) -> Iterator[tuple[str, str]]:
         yield f"{expr[:60]!r}: {str(error)[:80]}", "PromQL"
         return
     for name, labels in dict.fromkeys(_read(read)):
+        mine = ours().get(name)
         if name not in known:
             yield f"the metric {name}", "one that somebody emits"
-        elif (mine := ours().get(name)) is not None:
-            for label in sorted(labels - mine - TARGET):
-                yield f"{name} by the label {label}", f"one of {', '.join(sorted(mine)) or 'none'}"
+        if mine is None:
+            continue
+        for label in sorted(labels - mine - TARGET):
+            yield f"{name} by the label {label}", f"one of {', '.join(sorted(mine)) or 'none'}"
 
 
 def _read(expr: promql_parser.Expr) -> Iterator[tuple[str, frozenset[str]]]:

@@ -4,70 +4,132 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from preflight.deploy import route
 from preflight.deploy.manifests import Object
-from preflight.deploy.tree import RUNS, Environment, Finding, Tree, containers, pods
+from preflight.deploy.pods import containers, labels, leads, pods, stay
+from preflight.deploy.tree import Environment, Files, Finding, Tree
 
 DIGEST = re.compile(r"[^@\s]+@sha256:([0-9a-f]{64})")
 NONE = 64 * "0"
 LEAST = 2
-SECURITY = {
-    "runAsNonRoot": True,
-    "readOnlyRootFilesystem": True,
-    "allowPrivilegeEscalation": False,
-}
-RESOURCES = (
-    ("requests", "cpu"),
-    ("requests", "memory"),
-    ("limits", "cpu"),
-    ("limits", "memory"),
-)
+COUNTED = ("Deployment", "StatefulSet", "ReplicaSet", "Rollout", "Pod")  # a bare Pod is one
+ENDING = ("Job", "CronJob")  # nobody asks these
+PROBES = {"readinessProbe": "/readyz", "livenessProbe": "/livez"}
+RESOURCES = tuple((kind, name) for kind in ("requests", "limits") for name in ("cpu", "memory"))
 
 
-def digests(env: Environment) -> Iterator[Finding]:
+def digests(tree: Tree) -> Iterator[Finding]:
     """Every image is named by its digest, which is a real one once something is released."""
-    remedy = "Whoever can push a tag changes what runs, and no commit says so."
-    for each in env.manifests.objects:
-        for place, container in containers(each):
-            image = str(container.get("image"))
-            found = DIGEST.fullmatch(image)
-            if found is None:
-                yield env.finding(each, f"{place}.image", image, "NAME@sha256:DIGEST", remedy)
-            elif found[1] == NONE and env.record is not None:
-                words = "a digest, as there is a release record"
-                yield env.finding(each, f"{place}.image", "64 zeros", words, "Render it anew.")
+    for file in tree.files:
+        released = isinstance(file, Environment) and file.record is not None
+        for each in file.manifests.objects:
+            for place, image in _images(each):
+                yield from _pinned(file, each, place, image, released=released)
+
+
+def _images(each: Object) -> Iterator[tuple[str, str]]:
+    """Each image of an object, with its field: of containers, and of volumes."""
+    for place, container in containers(each):
+        yield f"{place}.image", str(container.get("image"))
+    for place, spec in pods(each):
+        for volume in spec.get("volumes") or ():
+            if "image" in volume:
+                field = f"{place}.volumes.{volume['name']}.image.reference"
+                yield field, str(volume["image"].get("reference"))
+
+
+def _pinned(
+    file: Files, each: Object, place: str, image: str, *, released: bool
+) -> Iterator[Finding]:
+    found = DIGEST.fullmatch(image)
+    if found is None:
+        remedy = "Whoever can push a tag changes what runs, and no commit says so."
+        yield file.finding(each, place, image, "NAME@sha256:DIGEST", remedy)
+    elif found[1] == NONE and released:
+        words = "a digest, as there is a release record"
+        yield file.finding(each, place, "64 zeros", words, "Render it anew.")
 
 
 def limited(tree: Tree) -> Iterator[Finding]:
     """Each container says what it needs and may take, and how to see that it lives and is ready."""
+    remedy = "Else one pod starves the others, or a dead one is asked."
     for file in tree.files:
         for each in file.manifests.objects:
-            for place, container in containers(each):
-                for field, words in _missing(each, container, place):
-                    remedy = "Else one pod starves the others, or a dead one is asked."
-                    yield file.finding(each, f"{place}.{field}", "none", words, remedy)
+            for field, found, expected in (*_amounts(each), *_probes(each)):
+                yield file.finding(each, field, found, expected, remedy)
 
 
-def _missing(each: Object, container: dict[str, object], place: str) -> Iterator[tuple[str, str]]:
-    known = container.get("resources")
-    resources = known if isinstance(known, dict) else {}
-    for kind, name in RESOURCES:
-        if name not in (resources.get(kind) or {}):
-            yield f"resources.{kind}.{name}", "an amount"
-    if each["kind"] in RUNS and ".initContainers." not in place:
-        for probe in ("readinessProbe", "livenessProbe"):
-            if not container.get(probe):
-                yield probe, "a probe"
+def _amounts(each: Object) -> Iterator[tuple[str, str, str]]:
+    for place, container in containers(each):
+        known = container.get("resources") or {}
+        for kind, name in RESOURCES:
+            if name not in (known.get(kind) or {}):
+                yield f"{place}.resources.{kind}.{name}", "none", "an amount"
 
 
-def replicas(env: Environment) -> Iterator[Finding]:
+def _probes(each: Object) -> Iterator[tuple[str, str, str]]:
+    """Whoever answers is asked whether it lives; the service by the paths that tell."""
+    for place, container in stay(each) if each["kind"] not in ENDING else ():
+        for probe, path in PROBES.items():
+            known = container.get(probe)
+            asked = ((known or {}).get("httpGet") or {}).get("path")
+            if not known:
+                yield f"{place}.{probe}", "none", "a probe"
+            elif each["kind"] == "Rollout" and asked != path:
+                yield f"{place}.{probe}", str(asked or "no httpGet"), f"httpGet of {path}"
+
+
+def replicas(tree: Tree) -> Iterator[Finding]:
     """Whatever answers stands on two pods at least, and goes below that at no change."""
-    scaled = {
-        (each["spec"]["scaleTargetRef"]["kind"], each["spec"]["scaleTargetRef"]["name"]): each
-        for each in env.manifests.all("HorizontalPodAutoscaler")
-    }
-    for kind in ("Deployment", "StatefulSet", "Rollout"):
-        for each in env.manifests.all(kind):
-            yield from _counted(env, each, scaled.get((kind, each["metadata"]["name"])))
+    for file in tree.files:
+        for kind in COUNTED:
+            for each in file.manifests.all(kind):
+                yield from _counted(file, each, _scaler(file, each))
+                yield from _budgeted(file, each)
+    for env in tree.environments:
+        yield from _kept(env)
+
+
+def _scaler(file: Files, each: Object) -> Object | None:
+    """The autoscaler that counts an object's pods."""
+    for scaler in file.manifests.all("HorizontalPodAutoscaler"):
+        to = scaler["spec"]["scaleTargetRef"]
+        if (to["kind"], to["name"]) == (each["kind"], each["metadata"]["name"]):
+            return scaler
+    return None
+
+
+def _counted(file: Files, each: Object, scaler: Object | None) -> Iterator[Finding]:
+    """Pods of one object, which its autoscaler counts where it has one."""
+    at, key = (scaler, "minReplicas") if scaler else (each, "replicas")
+    if (found := at["spec"].get(key, 1)) < LEAST:
+        remedy = "One node that is drained would be an outage."
+        yield file.finding(at, f"spec.{key}", str(found), f"at least {LEAST}", remedy)
+    if scaler and "replicas" in each["spec"]:
+        found, words = str(each["spec"]["replicas"]), "none: the autoscaler's"
+        yield file.finding(each, "spec.replicas", found, words, "Remove it.")
+
+
+def _budgeted(file: Files, each: Object) -> Iterator[Finding]:
+    """A budget holds for the pods, unless they get copies alone, for whose answer nobody waits."""
+    known = labels(each)
+    budgets = (each["spec"] for each in file.manifests.all("PodDisruptionBudget"))
+    copies = {name for _, rule, _ in route.rules(file.manifests) for name in route.mirrors(rule)}
+    copied = (file.manifests.named("Service", name) for name in copies)
+    if any(_selected(budget.get("selector") or {}, known) for budget in budgets):
+        return
+    if not any(service and leads(service, known) for service in copied):
+        words, remedy = "a PodDisruptionBudget of its pods", "Drained nodes would take all at once."
+        yield file.finding(each, "", "no budget", words, remedy)
+
+
+def _selected(selector: Mapping[str, Any], known: Mapping[str, str]) -> bool:
+    wanted = selector.get("matchLabels") or {}
+    return bool(wanted) and wanted.items() <= known.items()
+
+
+def _kept(env: Environment) -> Iterator[Finding]:
+    """Pods that answered before a change answer until it is done."""
     for name, strategy in env.raw["spec"]["strategy"].items():
         field = f"spec.strategy.{name}"
         if (found := strategy.get("maxUnavailable", "25%")) not in (0, "0", "0%"):
@@ -76,44 +138,3 @@ def replicas(env: Environment) -> Iterator[Finding]:
         if strategy.get("dynamicStableScale"):
             why = "An abort would meet too few pods."
             yield env.finding(env.raw, f"{field}.dynamicStableScale", "true", "false", why)
-
-
-def _counted(env: Environment, each: Object, scaler: Object | None) -> Iterator[Finding]:
-    """Pods of one object, which its autoscaler counts where it has one."""
-    at, key = (scaler, "minReplicas") if scaler else (each, "replicas")
-    if (found := at["spec"].get(key, 1)) < LEAST:
-        remedy = "One node that is drained would be an outage."
-        yield env.finding(at, f"spec.{key}", str(found), f"at least {LEAST}", remedy)
-    if scaler and "replicas" in each["spec"]:
-        found, words = str(each["spec"]["replicas"]), "none: the autoscaler's"
-        yield env.finding(each, "spec.replicas", found, words, "Remove it.")
-
-
-def hardened(env: Environment) -> Iterator[Finding]:
-    """Containers run as nobody, may change nothing and gain nothing; who may ask them is named."""
-    for each in env.manifests.objects:
-        spec = (pods(each) or ("", {}))[1]
-        for place, container in containers(each):
-            own = {
-                **(spec.get("securityContext") or {}),
-                **(container.get("securityContext") or {}),
-            }
-            for field, expected in SECURITY.items():
-                if own.get(field) != expected:
-                    found = str(own.get(field, "none"))
-                    where = f"{place}.securityContext.{field}"
-                    remedy = "What breaks into it stays in it."
-                    yield env.finding(each, where, found, str(expected), remedy)
-            if "ALL" not in ((own.get("capabilities") or {}).get("drop") or ()):
-                where, remedy = f"{place}.securityContext.capabilities.drop", "It needs none."
-                yield env.finding(each, where, "some kept", "ALL", remedy)
-    policies = env.manifests.all("NetworkPolicy")
-    if not any(_denies(each["spec"]) for each in policies):
-        words = "a NetworkPolicy of all pods without a rule"
-        yield env.finding(env.raw, "", "no default deny", words, "Name who may ask whom.")
-
-
-def _denies(spec: Mapping[str, Any]) -> bool:
-    """Whether a policy holds for all pods, both ways, and allows nothing."""
-    both = {"Ingress", "Egress"} <= set(spec.get("policyTypes") or ())
-    return both and not (spec.get("podSelector") or spec.get("ingress") or spec.get("egress"))

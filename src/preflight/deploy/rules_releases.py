@@ -2,44 +2,83 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from preflight import release
 from preflight.deploy import rendering
 from preflight.deploy.tree import Environment, Finding, Tree
 from preflight.errors import NoData, Problem
+from preflight.release import Release
+from preflight.workspace import run
 
-BEFORE = {"production": "staging"}
+FIRST = "staging"  # where whatever others run was promoted
 HUNK = re.compile(r"@@ -(\d+)")  # of a unified difference
 
 
+def complete(tree: Tree) -> Iterator[Finding]:
+    """Each environment has all its files, and each document is an object or a known tool's."""
+    yield from tree.odd
+
+
 def ahead(tree: Tree) -> Iterator[Finding]:
-    """What an environment runs was promoted in the one before it: production's in staging."""
+    """What an environment runs was promoted in staging before its record came."""
     for env in tree.environments:
-        before = BEFORE.get(env.name)
-        if before is None or env.record is None:
+        if env.name == FIRST or (record := env.record) is None:
             continue
-        known = list(_promoted(tree, before))
-        if not any(_alike(env.record, each) for each in known):
-            record = env.record
-            yield Finding(
-                release.PLACE.format(environment=env.name),
-                "",
-                "model",
-                f"{record.id} by manifests {record.manifests[:12]}, never promoted in {before}",
-                f"one of {len(known)} releases that were promoted there",
-                f"Release it in {before} first.",
+        known = list(_promoted(tree.root, _before(tree.root, env.name, record)))
+        if not any(_alike(record, each) for each in known):
+            yield _finding(
+                env,
+                f"{record.id} by manifests {record.manifests[:12]}, never promoted in {FIRST}",
+                f"one of {len(known)} releases that were promoted there, by an earlier commit",
+                f"Release it in {FIRST} first.",
             )
 
 
-def _promoted(tree: Tree, environment: str) -> Iterator[release.Release]:
-    """Records whose rollout was promoted, by Git, and by the file that is not yet committed."""
-    current = [each.record for each in tree.environments if each.name == environment]
-    for each in (*filter(None, current), *release.history(tree.root, environment, "HEAD")):
+def _before(root: Path, environment: str, record: Release) -> str:
+    """The commit before the one that brought a record; HEAD while it is not committed."""
+    brought = None
+    for each in release.recorded(root, environment, "HEAD"):
+        if each.release.deploys != record.deploys:
+            break
+        brought = each.at
+    return f"{brought}^" if brought else "HEAD"
+
+
+def _promoted(root: Path, commit: str) -> Iterator[Release]:
+    """Staging's records whose rollout was promoted, as a commit knows them."""
+    there = run(root, "git", "rev-parse", "--verify", "--quiet", commit, check=False)
+    for each in release.history(root, FIRST, commit) if there.returncode == 0 else ():
         if each.rollout.verdict == "promoted":
             yield each
 
 
-def _alike(one: release.Release, other: release.Release) -> bool:
+def again(tree: Tree) -> Iterator[Finding]:
+    """No release comes back that was aborted: rollbackWindow would promote it unjudged."""
+    for env in tree.environments:
+        if (record := env.record) is None or env.rollout.spec.rollback_window is None:
+            continue
+        known = release.history(tree.root, env.name, "HEAD")
+        same = [each for each in (record, *known) if each.id == record.id]
+        aborted = any(
+            each.rollout.verdict == "aborted" and each.when != record.when for each in same
+        )
+        if aborted and not any(each.rollout.verdict == "promoted" for each in same):
+            yield _finding(
+                env,
+                f"{record.id}, which was aborted; with rollbackWindow it would get all traffic "
+                "unjudged",
+                "a release that was promoted, or a new one",
+                "Release a new commit of it.",
+            )
+
+
+def _finding(env: Environment, found: str, expected: str, remedy: str) -> Finding:
+    place = release.PLACE.format(environment=env.name)
+    return Finding(place, "", "model", found, expected, remedy)
+
+
+def _alike(one: Release, other: Release) -> bool:
     """Whether they put the same into their environments, by the same manifests."""
     return (one.model, *one.deploys) == (other.model, *other.deploys)
 

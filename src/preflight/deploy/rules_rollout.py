@@ -1,12 +1,11 @@
 """Rules of a rollout's steps and analyses: what promotes, what aborts, and when."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
-from preflight.deploy import declared, rollouts
+from preflight.deploy import declared, rollouts, route
 from preflight.deploy.analyses import Measure
 from preflight.deploy.declared import results, seconds
-from preflight.deploy.manifests import Object
+from preflight.deploy.fields import Argument
 from preflight.deploy.rollouts import Run
 from preflight.deploy.rules_plan import held, weight_at
 from preflight.deploy.tree import Environment, Finding
@@ -15,6 +14,7 @@ from preflight.errors import Problem
 STEPS = "spec.strategy.canary.steps"
 BACKGROUND = "spec.strategy.canary.analysis"
 ARMS = {"stable": "Stable", "canary": "Latest"}
+LATE = "What nobody watches aborts nothing; a run that never measured has passed."
 
 
 def vacuous(env: Environment) -> Iterator[Finding]:
@@ -39,10 +39,9 @@ def vacuous(env: Environment) -> Iterator[Finding]:
 
 
 def _run(env: Environment, run: Run, field: str, *, inline: bool) -> Iterator[Finding]:
-    given = {each.name: each.value_from for each in run.args}
     for name, expected in ARMS.items():
-        origin = given.get(name)
-        found = str(origin.pod_template_hash_value if origin else None)
+        given = [each for each in run.args if each.name == name]
+        found = ", ".join(_origin(each) for each in given) or "None"
         if found != expected:
             remedy = "Else an arm is compared with itself, or with nothing."
             words = f"podTemplateHashValue {expected}"
@@ -53,22 +52,35 @@ def _run(env: Environment, run: Run, field: str, *, inline: bool) -> Iterator[Fi
             yield _finding(env, f"{field}.templates", words, "one that is", "Mend its name.")
             continue
         for measure in template.spec.metrics:
-            found_there = _decides(measure) if inline else _stops(env, measure)
-            for key, found, expected in (*_asks(measure), *found_there):
-                where = f"AnalysisTemplate/{each.template_name}"
-                place = f"spec.metrics.{measure.name}.{key}"
-                remedy = "A run without that verdict would pass; docs/operate.md."
-                yield Finding(env.manifests.where, where, place, found, expected, remedy)
+            yield from _measured(env, each.template_name, measure, inline=inline)
+
+
+def _origin(given: Argument) -> str:
+    """The pod hash that an argument is; anything else by another name."""
+    if given.value is not None or given.value_from is None:
+        return "None"
+    return str(given.value_from.pod_template_hash_value)
+
+
+def _measured(env: Environment, name: str, measure: Measure, *, inline: bool) -> Iterator[Finding]:
+    found_there = _decides(measure) if inline else _stops(env, measure)
+    for key, found, expected in (*_asks(measure), *found_there):
+        remedy = "A run without that verdict would pass; docs/operate.md."
+        yield _of(env, name, measure, key, (found, expected, remedy))
+
+
+def _of(
+    env: Environment, name: str, measure: Measure, key: str, told: tuple[str, str, str]
+) -> Finding:
+    """A finding of a template's metric."""
+    place = f"spec.metrics.{measure.name}.{key}"
+    return Finding(env.manifests.where, f"AnalysisTemplate/{name}", place, *told)
 
 
 def _asks(measure: Measure) -> Iterator[tuple[str, str, str]]:
-    """What makes a measurement of both arms' verdict."""
-    web = measure.provider.web
-    for arm in ARMS:
-        if f"{{{{args.{arm}}}}}" not in web.url:
-            yield "provider.web.url", f"no {{{{args.{arm}}}}}", "both arms' hashes"
-    if web.json_path != "{$.result}":
-        yield "provider.web.jsonPath", web.json_path, "{$.result}"
+    """What makes a measurement of the verdict."""
+    if (path := measure.provider.web.json_path) != "{$.result}":
+        yield "provider.web.jsonPath", path, "{$.result}"
     if measure.failure_limit != 0:
         yield "failureLimit", str(measure.failure_limit), "0: the first abort aborts"
     if results(measure.failure_condition) != {"abort"}:
@@ -114,30 +126,29 @@ def _stops(env: Environment, measure: Measure) -> Iterator[tuple[str, str, str]]
 
 
 def delayed(env: Environment) -> Iterator[Finding]:
-    """The analysis beside the steps begins while there is still something to watch."""
-    run = env.canary.analysis if env.canary else None
-    if run is None:
-        return
-    lasts = list(held(env.steps, env))
-    left = sum(each for at, each in lasts if at >= run.starting_step)
+    """Analyses begin at once and ask at each step, while there is still something to watch."""
+    run, lasts = env.canary.analysis if env.canary else None, list(held(env.steps, env))
     first = min((at for at, _ in lasts if weight_at(env.steps, at)), default=0)
-    if run.starting_step > first:
+    if run and run.starting_step > first:
         field, found = f"{BACKGROUND}.startingStep", str(run.starting_step)
         words = f"at most {first}, the first pause or analysis with traffic"
-        remedy = "What nobody watches aborts nothing; a run that never measured has passed."
-        yield _finding(env, field, found, words, remedy)
-        return
-    for each in run.templates:
-        template = env.templates.get(each.template_name)
-        for measure in template.spec.metrics if template else ():
-            if measure.initial_delay and seconds(measure.initial_delay) >= left:
-                where = f"AnalysisTemplate/{each.template_name}"
-                place = f"spec.metrics.{measure.name}.initialDelay"
-                words = f"less than the {left:g} s that are left"
-                remedy = "A run that never measured has passed."
-                yield Finding(
-                    env.manifests.where, where, place, measure.initial_delay, words, remedy
-                )
+        yield _finding(env, field, found, words, LATE)
+    shortest = min((each for _, each in lasts if each), default=None)
+    for name, template in env.templates.items():
+        for measure in template.spec.metrics:
+            yield from _late(env, name, measure, shortest)
+
+
+def _late(
+    env: Environment, name: str, measure: Measure, shortest: float | None
+) -> Iterator[Finding]:
+    """What keeps a metric from being measured within each step, whose shortest is in seconds."""
+    if measure.initial_delay:
+        told = measure.initial_delay, "none: a delay is watched by nobody", LATE
+        yield _of(env, name, measure, "initialDelay", told)
+    if shortest and measure.interval and seconds(measure.interval) > shortest:
+        told = measure.interval, f"at most the {shortest:g} s of the shortest step", LATE
+        yield _of(env, name, measure, "interval", told)
 
 
 def weights(env: Environment) -> Iterator[Finding]:
@@ -168,20 +179,11 @@ def first_step(env: Environment) -> Iterator[Finding]:
         words = f"at most {most:.0%}, rollout.max_first_weight"
         field = f"{STEPS}.{at}.setWeight"
         yield _finding(env, field, str(step.set_weight), words, "Begin with fewer.")
-    for each, backend, field in _canaries(env):
-        if found_there := backend.get("weight", 1):
+    for each, backend, place in route.backends(env.manifests):
+        if backend["name"] == env.services[1] and (there := backend.get("weight", 1)):
             remedy = "A sync would give it that share before the first step."
             words = "0: Argo Rollouts moves it"
-            yield env.finding(each, field, str(found_there), words, remedy)
-
-
-def _canaries(env: Environment) -> Iterator[tuple[Object, Mapping[str, Any], str]]:
-    """The canary's backend in each route, and the field of its weight."""
-    for each in env.manifests.all("HTTPRoute"):
-        for at, rule in enumerate(each["spec"].get("rules") or ()):
-            for backend in rule.get("backendRefs") or ():
-                if backend["name"] == env.services[1]:
-                    yield each, backend, f"spec.rules.{at}.backendRefs.{backend['name']}.weight"
+            yield env.finding(each, f"{place}.weight", str(there), words, remedy)
 
 
 def whole(env: Environment) -> Iterator[Finding]:

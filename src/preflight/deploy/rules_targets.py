@@ -1,18 +1,12 @@
-"""Rules of who reaches whom: Services, monitors and the judge name what is there."""
+"""Rules of who reaches whom: Services, monitors and routes name what is there."""
 
-import re
-from collections.abc import Iterator
-from urllib.parse import parse_qs, urlsplit
+from collections.abc import Iterator, Mapping
 
+from preflight.deploy import route
 from preflight.deploy.manifests import Object
-from preflight.deploy.monitors import ALWAYS, Monitor, leads, monitors, plain, ports
-from preflight.deploy.tree import Environment, Finding, Tree, containers
-
-HASH = "rollouts-pod-template-hash"  # which the controller puts on each pod
-JUDGE = "preflight.rollout.service"
-SELECTOR = 'app="{rollout}",rollouts_pod_template_hash="{hash}"'  # unless it is told another
-INTERVAL = "15"
-LABEL = re.compile(r'(\w+)\s*=~?\s*"([^"]*)"')
+from preflight.deploy.monitors import Monitor, monitors, ports
+from preflight.deploy.pods import HASH, leads
+from preflight.deploy.tree import Environment, Finding, Tree
 
 
 def arms(env: Environment) -> Iterator[Finding]:
@@ -20,7 +14,7 @@ def arms(env: Environment) -> Iterator[Finding]:
     both = [env.manifests.one("Service", each) for each in env.services]
     for each in both:
         selector = each["spec"].get("selector") or {}
-        if not leads(each, env):
+        if HASH in selector or not leads(each, env.labels):
             remedy = "Argo Rollouts adds each arm's hash; the rest is all pods'."
             found, words = str(dict(selector)), f"some of {env.labels}"
             yield env.finding(each, "spec.selector", found, words, remedy)
@@ -62,103 +56,40 @@ def _reads(monitor: Monitor, env: Environment) -> Iterator[Finding]:
         yield monitor.finding("endpoints.path", path, "/metrics", "docs/serving.md.")
 
 
-def judged(tree: Tree) -> Iterator[Finding]:
-    """The judge reads labels that its pods' metrics carry, as often as they are scraped."""
-    for env in tree.environments:
-        yield from _asked(env)
-        for each in env.manifests.objects:
-            for place, container in containers(each):
-                words = [*(container.get("command") or ()), *(container.get("args") or ())]
-                if JUDGE in words:
-                    for found in monitors(tree, env):
-                        yield from _matches(env, each, f"{place}.args", words, found)
-
-
-def _matches(
-    env: Environment, judge: Object, field: str, words: list[str], monitor: Monitor
-) -> Iterator[Finding]:
-    known = {plain(each): value for each, value in env.labels.items()}
-    for name, value in LABEL.findall(option(words, "--selector") or SELECTOR):
-        carried = name in ALWAYS or name in known or name == plain(HASH)
-        if name not in monitor.labels or not carried:
-            expected = "a label that pods have and their monitor passes on"
-            remedy = "It would see nothing, and nothing would ever be promoted."
-            yield env.finding(judge, field, f"--selector by {name}", expected, remedy)
-        elif (
-            name in known and value.replace("{rollout}", env.raw["metadata"]["name"]) != known[name]
-        ):
-            expected = f"{name}={known[name]}, as its pods are labelled"
-            remedy = "It would see nothing."
-            yield env.finding(judge, field, f"--selector by {name}={value}", expected, remedy)
-    every = option(words, "--interval") or INTERVAL
-    scraping = str(monitor.endpoint.get("interval", "none"))
-    if scraping.removesuffix("s") != every:
-        remedy = "It reads raw samples by it."
-        yield env.finding(judge, field, f"--interval {every}", f"the monitor's, {scraping}", remedy)
-
-
-def option(words: list[str], name: str) -> str | None:
-    """A command's option, as NAME=VALUE or as two words."""
-    for at, word in enumerate(words):
-        if word.startswith(f"{name}="):
-            return word.removeprefix(f"{name}=")
-        if word == name:
-            return words[at + 1]
-    return None
-
-
-def _asked(env: Environment) -> Iterator[Finding]:
-    """Each analysis asks a Service that is there, about this Rollout."""
-    name, namespace = (env.raw["metadata"].get(each) for each in ("name", "namespace"))
-    for template, each in env.templates.items():
-        for measure in each.spec.metrics:
-            url = urlsplit(measure.provider.web.url)
-            where = env.manifests.one("AnalysisTemplate", template)
-            field = f"spec.metrics.{measure.name}.provider.web.url"
-            host, _, rest = (url.hostname or "").partition(".")
-            service = env.manifests.named("Service", host)
-            known = service["spec"]["ports"] if service else ()
-            if rest.split(".")[0] != namespace or url.port not in {one["port"] for one in known}:
-                words = f"a Service of {namespace} and its port"
-                asked = f"{url.hostname}:{url.port}"
-                yield env.finding(where, field, asked, words, "An error, not a verdict.")
-            if parse_qs(url.query).get("rollout") != [name]:
-                words = f"rollout={name}"
-                yield env.finding(where, field, url.query[:60], words, "It judges another.")
-
-
 def routes(tree: Tree) -> Iterator[Finding]:
     """The route hangs on a Gateway that there is, and leads to ports that its Services have."""
     gateways = {each["metadata"]["name"]: _listeners(each) for _, each in tree.all("Gateway")}
     for env in tree.environments:
         for each in env.manifests.all("HTTPRoute"):
-            for at, parent in enumerate(each["spec"].get("parentRefs") or ()):
-                if parent.get("kind", "Gateway") != "Gateway":
-                    continue
-                field, known = f"spec.parentRefs.{at}", gateways.get(parent["name"])
-                if known is None:
-                    words = f"one of {', '.join(sorted(gateways)) or 'none in deploy/platform'}"
-                    remedy = "It gets no traffic."
-                    yield env.finding(each, f"{field}.name", parent["name"], words, remedy)
-                elif (section := parent.get("sectionName")) and section not in known:
-                    words, remedy = f"a listener of {parent['name']}", "It gets no traffic."
-                    yield env.finding(each, f"{field}.sectionName", section, words, remedy)
-            yield from _backends(env, each)
+            yield from _hangs(env, each, gateways)
+        yield from _backends(env)
+
+
+def _hangs(env: Environment, each: Object, gateways: Mapping[str, set[str]]) -> Iterator[Finding]:
+    remedy = "It gets no traffic."
+    for at, parent in enumerate(each["spec"].get("parentRefs") or ()):
+        if parent.get("kind", "Gateway") != "Gateway":
+            continue
+        field, known = f"spec.parentRefs.{at}", gateways.get(parent["name"])
+        if known is None:
+            words = f"one of {', '.join(sorted(gateways)) or 'none in deploy/platform'}"
+            yield env.finding(each, f"{field}.name", parent["name"], words, remedy)
+        elif (section := parent.get("sectionName")) and section not in known:
+            words = f"a listener of {parent['name']}"
+            yield env.finding(each, f"{field}.sectionName", section, words, remedy)
 
 
 def _listeners(gateway: Object) -> set[str]:
     return {each["name"] for each in gateway["spec"].get("listeners") or ()}
 
 
-def _backends(env: Environment, each: Object) -> Iterator[Finding]:
-    for at, rule in enumerate(each["spec"].get("rules") or ()):
-        for backend in rule.get("backendRefs") or ():
-            service = env.manifests.named("Service", backend["name"])
-            known = {one["port"] for one in service["spec"]["ports"]} if service else set()
-            if backend.get("port") not in known:
-                field = f"spec.rules.{at}.backendRefs.{backend['name']}.port"
-                words = f"one of {sorted(known)}" if service else "a Service that is there"
-                yield env.finding(each, field, str(backend.get("port")), words, "Mend it.")
+def _backends(env: Environment) -> Iterator[Finding]:
+    for each, backend, place in route.backends(env.manifests):
+        service = env.manifests.named("Service", backend["name"])
+        known = {one["port"] for one in service["spec"]["ports"]} if service else set()
+        if backend.get("port") not in known:
+            words = f"one of {sorted(known)}" if service else "a Service that is there"
+            yield env.finding(each, f"{place}.port", str(backend.get("port")), words, "Mend it.")
 
 
 def watched(tree: Tree) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from typing import Any
 from preflight import release
 from preflight.deploy import manifests, rollouts
 from preflight.deploy.manifests import Manifests, Object, label
+from preflight.deploy.pods import labels
 from preflight.errors import NoData
 from preflight.release import Release
 from preflight.rollout import limits
@@ -16,7 +17,10 @@ from preflight.rollout.limits import Limits
 
 RENDERED, PLATFORM = Path("deploy/rendered"), Path("deploy/platform")
 OVERLAYS = Path("deploy/overlays")
-RUNS = ("Deployment", "StatefulSet", "DaemonSet", "Rollout")
+# No objects, by name: a chart's values, Vector's configuration, the blackbox exporter's, who emits
+# which metric, and promtool's tests.
+TOOLS = ("values.yaml", "vector.yaml", "blackbox.yml", "emitters.yaml", "rules.test.yaml")
+KUSTOMIZE = "kustomize.config.k8s.io/"
 
 
 @dataclass(frozen=True)
@@ -91,16 +95,17 @@ class Environment(Files):
     @property
     def labels(self) -> dict[str, str]:
         """What the Rollout's pods are labelled with, but for what the controller adds."""
-        return dict(self.raw["spec"]["template"]["metadata"].get("labels") or {})
+        return labels(self.raw)
 
 
 @dataclass(frozen=True)
 class Tree:
-    """All of deploy/: environments by name, and the platform's files."""
+    """All of deploy/: environments by name, the platform's files, and what no rule can read."""
 
     root: Path
     environments: tuple[Environment, ...]
     platform: tuple[Files, ...]
+    odd: tuple[Finding, ...] = ()
 
     @property
     def files(self) -> tuple[Files, ...]:
@@ -116,17 +121,37 @@ class Tree:
 
 def load(root: Path) -> Tree:
     """A checkout's deploy/; raises Problem for a file that cannot be read, NoData without any."""
-    overlays = sorted((root / OVERLAYS).glob("*/kustomization.yaml"))
-    names = [each.parent.name for each in overlays]
+    names = environments(root)
     if not names:
         remedy = "Add an overlay."
         raise NoData(str(OVERLAYS), "no environment", "staging and production", remedy)
     limited = limits.load(root / "params.yaml")
+    read = [_platform(path, str(path.relative_to(root))) for path in _files(root)]
     return Tree(
         root,
-        tuple(_environment(root, name, limited) for name in names),
-        tuple(_platform(root)),
+        tuple(
+            _environment(root, name, limited)
+            for name in names
+            if (root / RENDERED / f"{name}.yaml").is_file()
+        ),
+        tuple(files for files, _ in read if files.manifests.objects),
+        (*_halves(root, names), *(each for _, odd in read for each in odd)),
     )
+
+
+def environments(root: Path) -> list[str]:
+    """Whatever has an overlay, a release record or a rendered file, in alphabetic order."""
+    overlays = (each.parent.name for each in (root / OVERLAYS).glob("*/*.y*ml"))
+    return sorted({*overlays, *(each.stem for each in (root / RENDERED).glob("*.y*ml"))})
+
+
+def _halves(root: Path, names: list[str]) -> Iterator[Finding]:
+    """Environments of which one file is there without the other."""
+    for name in names:
+        for path in (OVERLAYS / name / "kustomization.yaml", RENDERED / f"{name}.yaml"):
+            if not (root / path).is_file():
+                remedy = f"Add it, or delete what there is of {name}: it would be read by half."
+                yield Finding(str(path), "", "", "no file", f"one, as {name} is there", remedy)
 
 
 def _environment(root: Path, name: str, limited: Limits) -> Environment:
@@ -134,38 +159,30 @@ def _environment(root: Path, name: str, limited: Limits) -> Environment:
     return Environment(_relative(found, root), name, release.current(root, name), limited)
 
 
-def _platform(root: Path) -> Iterator[Files]:
-    """Its files but for kustomize's own, patches and what is not for a cluster."""
-    for path in sorted((root / PLATFORM).rglob("*.yaml")):
-        text = path.read_text(encoding="utf-8")
-        whole = list(manifests.documents(text, str(path.relative_to(root))))
-        if path.name != "kustomization.yaml" and all(map(_is_object, whole)):
-            yield Files(manifests.parse(text, str(path.relative_to(root))))
+def _files(root: Path) -> list[Path]:
+    return sorted((root / PLATFORM).rglob("*.y*ml"))
+
+
+def _platform(path: Path, where: str) -> tuple[Files, list[Finding]]:
+    """A file's objects, kustomize's own left out, and what is none though no tool's."""
+    objects, odd = [], []
+    for number, each in enumerate(manifests.documents(path.read_text("utf-8"), where), 1):
+        if isinstance(each, dict) and str(each.get("apiVersion")).startswith(KUSTOMIZE):
+            continue
+        if _is_object(each):
+            objects.append(each)
+        elif path.name not in TOOLS:
+            remedy = "Mend it, or name its tool in TOOLS of src/preflight/deploy/tree.py."
+            expected = "apiVersion, kind and metadata"
+            odd.append(Finding(where, "", f"document {number}", "no object", expected, remedy))
+    return Files(manifests.gathered(objects, where)), odd
 
 
 def _is_object(each: Any) -> bool:
-    return isinstance(each, dict) and {"apiVersion", "kind", "metadata"} <= each.keys()
+    if not isinstance(each, dict):
+        return False
+    return each.get("kind") == "List" or {"apiVersion", "kind", "metadata"} <= each.keys()
 
 
 def _relative(found: Manifests, root: Path) -> Manifests:
     return replace(found, where=str(Path(found.where).relative_to(root)))
-
-
-def pods(each: Object) -> tuple[str, dict[str, Any]] | None:
-    """The field of an object's pods, and their spec; None for what runs none."""
-    if each["kind"] in RUNS or each["kind"] == "Job":
-        return "spec.template.spec", each["spec"]["template"]["spec"]
-    if each["kind"] == "CronJob":
-        inner = each["spec"]["jobTemplate"]["spec"]["template"]["spec"]
-        return "spec.jobTemplate.spec.template.spec", inner
-    return None
-
-
-def containers(each: Object) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each container with its field, those that run first among them."""
-    if (found := pods(each)) is None:
-        return
-    place, spec = found
-    for kind in ("containers", "initContainers"):
-        for one in spec.get(kind) or ():
-            yield f"{place}.{kind}.{one.get('name')}", one

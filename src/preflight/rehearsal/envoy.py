@@ -65,7 +65,7 @@ class Proxy:
             wanted = "every cluster that the route leads to"
             raise Problem("clusters", f"no {', '.join(sorted(missing))}", wanted, "Route first.")
         self._version += 1
-        took = self._tell(xds.CDS, xds.clusters(instances, self._version))
+        took = self._tell(xds.CDS, xds.clusters(self._declared, instances, self._version))
         self._instances = dict(instances)
         return took
 

@@ -18,10 +18,6 @@ API = "type.googleapis.com/envoy"
 WHOLE = 10_000  # parts of all traffic
 INSTANCE = re.compile(r"http://([\d.]+):(\d{1,5})/?")
 PAIR, ARM = "X-Pair-Id", "X-Arm"
-CONNECT_SECONDS = 10.0
-# Uvicorn closes a connection that idles for 5 s; one that the proxy takes up again in that
-# moment is a 503, and nothing is retried.
-IDLE_SECONDS = 3.0
 
 
 def bootstrap(folder: Path, port: int, admin: int) -> Resource:
@@ -71,11 +67,13 @@ def routes(
     return {"version_info": str(version), "resources": [config]}
 
 
-def clusters(instances: Mapping[str, Sequence[str]], version: int) -> Resource:
+def clusters(declared: Declared, instances: Mapping[str, Sequence[str]], version: int) -> Resource:
     """The clusters' xDS answer: by name the addresses of instances, as http://127.0.0.1:3000."""
     return {
         "version_info": str(version),
-        "resources": [_cluster(name, places) for name, places in sorted(instances.items())],
+        "resources": [
+            _cluster(declared, name, places) for name, places in sorted(instances.items())
+        ],
     }
 
 
@@ -154,10 +152,10 @@ def _mirror(declared: Declared, cluster: str) -> Resource:
     }
 
 
-def _cluster(name: str, places: Sequence[str]) -> Resource:
+def _cluster(declared: Declared, name: str, places: Sequence[str]) -> Resource:
     options = {
         "@type": f"{API}.extensions.upstreams.http.v3.HttpProtocolOptions",
-        "common_http_protocol_options": {"idle_timeout": _seconds(IDLE_SECONDS)},
+        "common_http_protocol_options": {"idle_timeout": _seconds(declared.idle_seconds)},
         "explicit_http_config": {"http_protocol_options": {}},
     }
     found = [{"endpoint": {"address": _address(*_host(place))}} for place in places]
@@ -166,7 +164,7 @@ def _cluster(name: str, places: Sequence[str]) -> Resource:
         "name": name,
         "type": "STATIC",
         "lb_policy": "MAGLEV",  # an entity stays with its instance
-        "connect_timeout": _seconds(CONNECT_SECONDS),
+        "connect_timeout": _seconds(declared.connect_seconds),
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": found}]},
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options
