@@ -1,5 +1,6 @@
 """The release record: deploy/overlays/ENVIRONMENT/release.yaml, one a release, all in Git."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,7 @@ Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Word = Annotated[str, Field(min_length=1, max_length=200)]
 PLACE = "deploy/overlays/{environment}/release.yaml"
 RENDERED = "deploy/rendered/{environment}.yaml"
+log = logging.getLogger("preflight")
 
 
 class _Plain(BaseModel):
@@ -79,6 +81,14 @@ class Recorded:
     release: Release
 
 
+@dataclass(frozen=True)
+class Unreadable:
+    """A record that is none, the Git commit that holds it so, and what is wrong with it."""
+
+    at: str
+    problem: Problem
+
+
 def parse(text: str, where: str) -> Release:
     """A record from YAML; raises Problem that names the first field that is wrong."""
     try:
@@ -91,14 +101,40 @@ def parse(text: str, where: str) -> Release:
     raise Problem(where, found, "a whole release record", "Mend it by a commit, or revert it.")
 
 
-def recorded(root: Path, environment: str, commit: str) -> Iterator[Recorded]:
-    """An environment's records as `commit` and its ancestors have them, newest first."""
+def _of(environment: str, text: str, where: str) -> Release:
+    """An environment's record; raises Problem when it is another's."""
+    found = parse(text, where)
+    if found.environment != environment:
+        raise Problem(
+            f"{where}: environment", found.environment, environment, "Restore it: git checkout."
+        )
+    return found
+
+
+def versions(root: Path, environment: str, commit: str) -> Iterator[Recorded | Unreadable]:
+    """What `commit` and its ancestors have as an environment's record, newest first."""
     place = PLACE.format(environment=environment)
-    told = run(root, "git", "rev-list", commit, "--", place).stdout.split()
-    for known in told:
+    for known in run(root, "git", "rev-list", commit, "--", place).stdout.split():
         shown = run(root, "git", "show", f"{known}:{place}", check=False)
         if shown.returncode == 0:  # the commit that deleted it has none
-            yield Recorded(known, parse(shown.stdout, f"{place} at {known[:12]}"))
+            try:
+                yield Recorded(known, _of(environment, shown.stdout, f"{place} at {known[:12]}"))
+            except Problem as problem:
+                yield Unreadable(known, problem)
+
+
+def recorded(root: Path, environment: str, commit: str) -> Iterator[Recorded]:
+    """The records among `versions`; a warning says which one is passed over as unreadable."""
+    for each in versions(root, environment, commit):
+        if isinstance(each, Recorded):
+            yield each
+        else:
+            passed_over(each)
+
+
+def passed_over(each: Unreadable) -> None:
+    """Warn that a record in history does not count."""
+    log.warning("warning: passed over %s: found %s", each.problem.where, each.problem.found)
 
 
 def history(root: Path, environment: str, commit: str) -> Iterator[Release]:
@@ -109,20 +145,33 @@ def history(root: Path, environment: str, commit: str) -> Iterator[Release]:
 def current(root: Path, environment: str) -> Release | None:
     """The record that the working tree has; None before the first release.
 
-    Raises Problem when it is another environment's.
+    Raises Problem when it cannot be read, or is another environment's.
     """
     place = PLACE.format(environment=environment)
     if not (root / place).is_file():
         return None
-    found = parse((root / place).read_text(encoding="utf-8"), place)
-    if found.environment != environment:
-        raise Problem(
-            f"{place}: environment", found.environment, environment, "Restore it: git checkout."
-        )
-    return found
+    return _of(environment, (root / place).read_text(encoding="utf-8"), place)
+
+
+def odd(root: Path, environment: str) -> Problem | None:
+    """What is wrong with the record that the working tree has; None where `current` reads it."""
+    try:
+        current(root, environment)
+    except Problem as problem:
+        return problem
+    return None
 
 
 def promoted(root: Path, environment: str, commit: str) -> Release | None:
-    """The newest record whose rollout was promoted."""
-    found = history(root, environment, commit)
-    return next((each for each in found if each.rollout.verdict == "promoted"), None)
+    """The newest record whose rollout was promoted.
+
+    Raises Problem while the newest of all cannot be read: it might be the one.
+    """
+    for place, each in enumerate(versions(root, environment, commit)):
+        if isinstance(each, Unreadable):
+            if place == 0:
+                raise each.problem
+            passed_over(each)
+        elif each.release.rollout.verdict == "promoted":
+            return each.release
+    return None

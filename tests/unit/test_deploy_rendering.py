@@ -157,6 +157,20 @@ def test_what_is_written_passes_the_check(scratch: Path) -> None:
     assert "-    about: tea\n+    about: café\n" in done.stdout
     assert run("production").stdout == "deploy/rendered/production.yaml\n"
     assert run("--check").output == "production: as rendered anew\n"
+    assert run().output == "deploy/rendered/production.yaml: unchanged\n"
+
+
+def test_that_a_change_of_the_base_waits_for_a_record_is_told(scratch: Path) -> None:
+    release(scratch, release_of("7", manifests=head(scratch)))
+    write(scratch, TEXT.replace("café", "tea"))
+    commit(scratch, "Change the base")
+    pinned = git(scratch, "rev-parse", "HEAD~2")[:7]
+    told = (
+        f"production: from the manifests of {pinned}, release 7-777777777777; a change of deploy/ "
+        "reaches it when a record's `manifests` moves"
+    )
+    assert run().output == f"deploy/rendered/production.yaml: unchanged\n{told}\n"
+    assert run("--check").output == f"production: as rendered anew\n{told}\n"
 
 
 @pytest.mark.parametrize(
@@ -209,6 +223,24 @@ def test_without_kustomize_nothing_is_seen_and_the_remedy_is_named(
     with pytest.raises(NoData, match=r"kustomize: found no such program.*`make tools`"):
         rendering.rendered(scratch, "production")
     assert run("--check").exit_code == 2
+
+
+FAILURE = """\
+#!/bin/sh
+at="$PWD/deploy/base"
+cause="evalsymlink failure on '$at/x.yaml' : lstat $at/x.yaml: no such file or directory"
+echo "Error: accumulating resources: accumulation err='accumulating resources from 'x.yaml': \
+$cause': must build at directory: not a valid directory: $cause" >&2
+exit 1
+"""
+
+
+def test_of_kustomizes_sentences_the_innermost_is_told(scratch: Path) -> None:
+    (scratch / ".preflight/go/kustomize").write_text(FAILURE)
+    with pytest.raises(Problem) as caught:
+        rendering.rendered(scratch, "production")
+    assert caught.value.where == "kustomize build deploy/overlays/production"
+    assert caught.value.found == "lstat deploy/base/x.yaml: no such file or directory"
 
 
 @pytest.mark.skipif(not TOOL.is_file(), reason="kustomize is not installed: make tools")

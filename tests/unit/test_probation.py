@@ -14,6 +14,7 @@ from preflight import reference, workspace
 from preflight.cli import Commands
 from preflight.errors import NoData
 from preflight.layout import PACKAGED
+from preflight.release import PLACE as RECORD
 from preflight.release import current
 from preflight.rollout import shadow
 from preflight.rollout.paired import Pairs
@@ -192,6 +193,39 @@ def test_too_few_outcomes_are_no_verdict(
     done = run(tmp_path, answered, happened(answered)[:100], "--rollback")
     assert done.exit_code == 2, done.output
     assert "CONTINUE: 100 pairs with an outcome; 200 are needed." in done.stdout
+
+
+def test_without_a_log_it_says_how_productions_comes_here(root: Path, tmp_path: Path) -> None:
+    group = Commands()
+    group.add_command(probation)
+    done = CliRunner().invoke(group, ["probation", "production", "--from", "2021-02-03"])
+    assert done.exit_code == 2
+    assert done.stderr.startswith("error: not judged, no data: ")
+    assert "Copy log/NAMESPACE from the storage" in done.stderr
+    assert "(docs/log.md), and let PREFLIGHT_LOG name the copy" in done.stderr
+
+
+def test_a_time_to_come_is_a_mistake(root: Path, tmp_path: Path) -> None:
+    done = run(tmp_path, [], [], "--from", "2121-02-03")
+    assert done.exit_code == 2
+    assert "not judged, a mistake: --from: found 2121-02-03 00:00, which is to come" in done.stderr
+
+
+def test_a_record_that_cannot_be_read_is_not_on_probation(root: Path, tmp_path: Path) -> None:
+    (root / RECORD.format(environment="production")).write_text("environment: production\n")
+    commit(root, "Break the record")
+    done = run(tmp_path, [], [])
+    assert done.exit_code == 2
+    assert "not judged, a mistake: deploy/overlays/production/release.yaml at " in done.stderr
+
+
+def test_a_release_that_was_gone_back_to_is_judged_beside_one_that_is_named(
+    root: Path, tmp_path: Path
+) -> None:
+    git(root, "revert", "--no-edit", "HEAD")
+    done = run(tmp_path, [], [])
+    assert done.exit_code == 2
+    assert "To go further name one by --previous: 2-222222222222." in done.stderr
 
 
 def test_a_release_whose_rollout_has_not_ended_is_not_on_probation(

@@ -105,11 +105,31 @@ def test_what_lies_in_the_tree_uncommitted_has_no_say(tmp_path: Path) -> None:
     assert [each.who for each in release.history(root, "production", "HEAD")] == ["ada"]
 
 
-def test_a_broken_record_is_named_with_its_commit(tmp_path: Path) -> None:
+def test_while_the_newest_record_is_broken_none_is_the_promoted_one(tmp_path: Path) -> None:
     root = repository(tmp_path, [record(), record(commit="main")])
     broken = git(root, "rev-parse", "HEAD").strip()[:12]
     with pytest.raises(Problem, match=f"{PLACE} at {broken}: found commit: "):
         release.promoted(root, "production", "HEAD")
+
+
+@pytest.mark.parametrize("broken", [record(commit="main"), record(environment="staging"), "a: ["])
+def test_a_broken_record_that_was_mended_is_passed_over_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, broken: dict[str, Any] | str
+) -> None:
+    root = repository(tmp_path, [record(who="ada"), broken, record("pending")])
+    found = release.promoted(root, "production", "HEAD")
+    assert found is not None
+    assert found.who == "ada"
+    assert len(list(release.history(root, "production", "HEAD"))) == 2
+    held = git(root, "rev-parse", "HEAD~1").strip()[:12]
+    assert caplog.text.count(f"warning: passed over {PLACE} at {held}") == 2
+
+
+def test_what_is_wrong_with_the_trees_record_is_told_without_an_error(tmp_path: Path) -> None:
+    root = repository(tmp_path, [record()])
+    assert release.odd(root, "production") is None
+    (root / PLACE).write_text(yaml.safe_dump(record(environment="staging")))
+    assert "found staging; expected production" in str(release.odd(root, "production"))
 
 
 def test_the_newest_promoted_record_counts(tmp_path: Path) -> None:

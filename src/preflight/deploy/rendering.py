@@ -55,13 +55,31 @@ def rendered(root: Path, environment: str) -> str:
         return released(_built(root, Path(scratch), environment), record, where)
 
 
-def written(root: Path, environment: str) -> Path:
-    """Write an environment's rendered file anew; returns its place."""
-    text = rendered(root, environment)
+def written(root: Path, environment: str) -> bool:
+    """Write an environment's rendered file anew; whether that changed it."""
+    text = rendered(root, environment).encode()
     path = root / RENDERED.format(environment=environment)
+    if path.is_file() and path.read_bytes() == text:
+        return False
     with replacing(path) as partial:
-        partial.write_text(text, encoding="utf-8")
-    return path
+        partial.write_bytes(text)
+    return True
+
+
+def pinned(root: Path, environment: str) -> str | None:
+    """A sentence where the tree's manifests differ from those that the record names; else None."""
+    record = release.current(root, environment)
+    if record is None:
+        return None
+    sources = ("deploy/base", "deploy/components", str(OVERLAYS / environment))
+    own = f":(exclude){release.PLACE.format(environment=environment)}"
+    compared = ("git", "diff", "--quiet", record.manifests, "--", *sources, own)
+    if run(root, *compared, check=False).returncode != 1:
+        return None
+    return (
+        f"{environment}: from the manifests of {record.manifests[:7]}, release {record.id}; a "
+        "change of deploy/ reaches it when a record's `manifests` moves"
+    )
 
 
 def difference(root: Path, environment: str) -> str:
@@ -158,7 +176,14 @@ def _odd(where: str, found: str, expected: str) -> Problem:
 
 
 def _built(root: Path, tree: Path, environment: str) -> str:
-    return run(tree, _tool(root), "build", str(OVERLAYS / environment)).stdout
+    made = run(tree, _tool(root), "build", str(OVERLAYS / environment), check=False)
+    if made.returncode:
+        # It says the same once for each level it came through, the innermost last.
+        said = " ".join(made.stderr.split()).rpartition(" : ")[2].rpartition("': ")[2]
+        where = f"kustomize build {OVERLAYS / environment}"
+        found = said.replace(f"{tree.resolve()}/", "").removeprefix("Error: ") or "a failure"
+        raise Problem(where, found, "manifests", "Mend what it names in deploy/.")
+    return made.stdout
 
 
 def _tool(root: Path) -> str:

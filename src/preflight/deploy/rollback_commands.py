@@ -9,7 +9,11 @@ import click
 from preflight.watch.commands import HELP
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from preflight.deploy.checkout import Checkout
     from preflight.deploy.rollback import Rollback
+    from preflight.release import Release
 
 ENVIRONMENT = click.argument("environment", metavar="ENV")
 WHO = click.option("--who", metavar="NAME", help="Who does it; now git's user.name.")
@@ -25,18 +29,22 @@ def render(environments: tuple[str, ...], check: bool) -> None:
 
     Example: preflight render --check
     """
-    from preflight import workspace
+    from preflight import release, workspace
     from preflight.deploy import rendering
 
     place, status = workspace.root(), 0
     for each in environments or rendering.environments(place):
         if not check:
-            click.echo(rendering.written(place, each).relative_to(place))
+            changed = rendering.written(place, each)
+            where = release.RENDERED.format(environment=each)
+            click.echo(where if changed else f"{where}: unchanged")
         elif found := rendering.difference(place, each):
             click.echo(found)
             status = 1
         else:
             click.echo(f"{each}: as rendered anew")
+        if pinned := rendering.pinned(place, each):
+            click.echo(pinned)
     if status:
         click.echo("mend deploy/ instead of what is rendered, or run `preflight render`", err=True)
     sys.exit(status)
@@ -57,7 +65,8 @@ def rollback(
     Example: preflight rollback production --why "fares of airport trips are off by half"
     """
     from preflight import workspace
-    from preflight.deploy.rollback import chosen, require_ready
+    from preflight.deploy.rollback import chosen
+    from preflight.deploy.rollback_commit import require_ready
 
     place = workspace.root()
     plan = chosen(place, environment, to)
@@ -67,37 +76,87 @@ def rollback(
 
 def commit(root: Path, plan: "Rollback", why: str, who: str | None, branch: str | None) -> None:
     """Make a rollback's commit; print what was done, what is next, and how to watch it."""
-    from preflight.deploy.rollback import rolled_back
+    from preflight.deploy import checkout
+    from preflight.deploy.rollback_commit import rolled_back
 
+    start, changes = checkout.of(root), list(_changes(root, plan))
     made = rolled_back(root, plan, why, who or _user(root), branch)
-    now, to = plan.now, plan.to
-    click.echo(
-        f"{plan.environment}: {now.id}, {now.rollout.verdict}, gives way to {to.release.id}\n"
-        f"commit {made[:12]}: both files as commit {to.at[:12]} had them"
-    )
-    on = _run(root, "git", "branch", "--show-current")
-    click.echo(f"next:  git push origin {on or f'{made[:12]}:refs/heads/NAME'}")
-    if branch:
-        click.echo("       then open its pull request; merged, it takes effect")
-    else:
-        click.echo("       refused where main takes pull requests alone: then use --branch NAME")
+    for line in (
+        *changes,
+        f"commit {made[:12]}: both files as commit {plan.to.at[:12]} had them",
+        *_next(start, made, branch),
+    ):
+        click.echo(line)
+    if doubt := start.doubt():
+        click.echo(f"warning: {doubt}", err=True)
     if watching := _watching(root / plan.places[1]):
         click.echo(f"watch: {watching}")
-    click.echo(f"undo:  git revert {made[:12]}")
+    click.echo(f"undo:  git revert {made[:12]}{_again(plan)}")
+
+
+def _changes(root: Path, plan: "Rollback") -> "Iterator[str]":
+    """What gives way to what, what changes besides, and how fast."""
+    from preflight.deploy import change
+    from preflight.deploy.rollback import SHORT, standing
+    from preflight.errors import Problem
+
+    now, to = plan.now, plan.to.release
+    if isinstance(now, Problem):
+        yield f"{plan.environment}: an unreadable record gives way to {to.id}"
+        return
+    left, back = _names(now, to)
+    yield f"{plan.environment}: {left}, {now.rollout.verdict}, gives way to {back}"
+    if now.manifests != to.manifests:
+        found = change.between(root, plan.environment, "HEAD", plan.to.at)
+        words = f": {found}" if found.lines else ", which render alike"
+        yield f"also goes back to the manifests of {to.manifests[:SHORT]}{words}"
+    if now.id != to.id and (stable := standing(plan.known)):
+        how = change.pace(root, plan.environment, plan.known, stable[-1].at, plan.to.at)
+        yield from [f"pace:  {how}"] if how else []
+
+
+def _next(start: "Checkout", made: str, branch: str | None) -> "Iterator[str]":
+    """How the commit comes to where it takes effect."""
+    target = branch or start.branch
+    if not branch and start.target != start.branch:
+        target = f"{start.branch}:{start.target}"
+    yield f"next:  git push {start.remote} {target or f'{made[:12]}:refs/heads/NAME'}"
+    if branch:
+        yield "       then open its pull request; merged, it takes effect"
+    else:
+        yield "       refused where main takes pull requests alone: then use --branch NAME"
+
+
+def _again(plan: "Rollback") -> str:
+    """A shell comment with what a revert of the rollback brings back."""
+    from preflight.errors import Problem
+
+    if isinstance(plan.now, Problem):
+        return "  # brings the unreadable record back"
+    left, _ = _names(plan.now, plan.to.release)
+    if plan.now.rollout.verdict == "pending":
+        return f"  # releases {left} again"
+    return f"  # brings back {left}"
+
+
+def _names(now: "Release", to: "Release") -> tuple[str, str]:
+    """Both releases' ids, with their manifests where those alone tell them apart."""
+    from preflight.deploy.rollback import SHORT
+
+    left, back = (
+        f"{each.id} (manifests {each.manifests[:SHORT]})" if now.id == to.id else each.id
+        for each in (now, to)
+    )
+    return left, back
 
 
 def _user(root: Path) -> str:
     from preflight.errors import Problem
-
-    if found := _run(root, "git", "config", "user.name"):
-        return found
-    raise Problem("git's user.name", "none", "who rolls back", "Name yourself by --who.")
-
-
-def _run(root: Path, *command: str) -> str:
     from preflight.workspace import run
 
-    return run(root, *command, check=False).stdout.strip()
+    if found := run(root, "git", "config", "user.name", check=False).stdout.strip():
+        return found
+    raise Problem("git's user.name", "none", "who rolls back", "Name yourself by --who.")
 
 
 def _watching(path: Path) -> str | None:
