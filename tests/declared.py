@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from preflight import params
 from preflight.deploy.manifests import Manifests, parse
 from preflight.deploy.tree import Environment, Files, Tree
 from preflight.release import Release
 from preflight.rollout import limits
 
 Edit = tuple[str, str]  # what stands in the text, and what replaces it
-LIMITS = limits.load(Path(__file__).parents[1] / "params.yaml")
+PARAMS = Path(__file__).parents[1] / "params.yaml"
+LIMITS, SERVING = limits.load(PARAMS), params.load(PARAMS).serving
 
 MANIFESTS = """\
 apiVersion: argoproj.io/v1alpha1
@@ -22,11 +24,13 @@ metadata:
 spec:
   selector: {matchLabels: {app: taxi}}
   rollbackWindow: {revisions: 3}
+  progressDeadlineAbort: true
   template:
     metadata:
       labels: {app: taxi, app.kubernetes.io/version: "0"}
       annotations: {preflight/release: none}
     spec:
+      terminationGracePeriodSeconds: 630
       containers:
         - name: service
           image: registry.example/taxi@sha256:{zeros}
@@ -261,7 +265,7 @@ def edited(text: str, edits: Sequence[Edit]) -> str:
 
 def environment(*edits: Edit, record: Release | None = None, name: str = "staging") -> Environment:
     """An environment as the lint sees it."""
-    return Environment(manifests(*edits), name, record, LIMITS)
+    return Environment(manifests(*edits), name, record, LIMITS, SERVING)
 
 
 def tree(

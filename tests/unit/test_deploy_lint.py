@@ -60,7 +60,7 @@ def test_a_finding_is_a_line_and_fails(capsys: pytest.CaptureFixture[str]) -> No
     found = result(finds)
     told = list(lint.lines((found,), tree()))
     assert told[0] == "a-rule: file: Rollout/taxi: spec: found a; expected b. Mend it."
-    assert told[-1].startswith("1 findings: 1 of 1 rules, ")
+    assert told[-1].startswith("1 finding: 1 of 1 rules, ")
     (line,) = lint.judged((found,)).evidence
     assert (lint.status((found,)), line.status, line.gate) == ("fail", "fail", "deploy")
     assert "found a; expected b" in line.found
@@ -299,6 +299,40 @@ def test_a_file_that_no_rule_reads_is_named(
     assert words in "\n".join(map(str, rules_releases.complete(found)))
     if MONITORS in change:
         assert any(found.all("PodMonitor"))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"a: 1\n", "staging/release.yaml: found environment: Field required; expected a whole"),
+        (b"", "staging/release.yaml: found the record: Input should be"),
+        (b"\xff", "staging/release.yaml: found UnicodeDecodeError; expected a record in UTF-8"),
+        (
+            yaml.safe_dump(record(environment="production")).encode(),
+            "release.yaml: environment: found production; expected staging",
+        ),
+    ],
+)
+def test_a_record_that_nobody_can_read_is_a_finding_and_no_end(
+    own: Path, content: bytes, words: str
+) -> None:
+    place = own / PLACE.format("staging")
+    place.parent.mkdir(exist_ok=True)
+    place.write_bytes(content)
+    found = load(own)
+    (finding,) = rules_releases.complete(found)
+    assert words in str(finding)
+    by_hand = lint.looked(Rule("a", "", rules_releases.by_hand), found)
+    assert not by_hand.findings
+    assert "staging/release.yaml" in str(by_hand.missing)
+
+
+def test_findings_are_counted_in_words() -> None:
+    told = [
+        [*lint.lines((Result(lint.RULES[0], given),), tree())][-1].partition(":")[0]
+        for given in ((), (FINDING,), (FINDING, FINDING))
+    ]
+    assert told == ["0 findings", "1 finding", "2 findings"]
 
 
 def released(name: str, digit: str) -> Release:

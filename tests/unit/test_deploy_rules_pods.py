@@ -51,6 +51,23 @@ def test_zeros_for_a_digest_are_refused_once_something_is_released() -> None:
     assert "found 64 zeros; expected a digest, as there is a release record" in str(found)
 
 
+@pytest.mark.parametrize(
+    ("image", "remedy"),
+    [
+        ("taxi", "Render it: preflight render staging."),
+        (
+            "judge",
+            "Set judge's digest in deploy/overlays/staging/kustomization.yaml; it takes effect "
+            "when a record's `manifests` has that commit.",
+        ),
+    ],
+)
+def test_zeros_are_mended_where_that_image_is_set(image: str, remedy: str) -> None:
+    ones = (f"judge@sha256:{64 * '1'}", f"judge@sha256:{64 * '0'}")
+    found = list(rules_pods.digests(tree(environment(ones, record=RECORD))))
+    assert [each.remedy for each in found if image in each.object] == [remedy]
+
+
 def opened(rule: str) -> str:
     """A policy with a rule, before the last one."""
     return f"{LAST}metadata: {{name: all}}\nspec: {{podSelector: {{}}, {rule}}}\n{LAST}"

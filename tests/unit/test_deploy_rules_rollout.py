@@ -179,8 +179,17 @@ def test_a_plan_that_cannot_decide_is_named_with_what_it_would_take(
     assert found.field == "spec.strategy.canary.steps"
 
 
-def test_a_plan_without_time_is_named() -> None:
+ASKED_AT_ONCE = "interval: 30s\n      count: 60", "interval: 0s\n      count: 60"
+
+
+def test_a_plan_that_nothing_judges_is_told_once() -> None:
     edits = ("pause: {duration: 5m}", "setWeight: 30"), (DECIDES, "")
+    assert said(rules_rollout.vacuous, *edits)
+    assert not said(rules_plan.plans, *edits)
+
+
+def test_a_plan_without_time_is_named() -> None:
+    edits = ("pause: {duration: 5m}", "setWeight: 30"), ASKED_AT_ONCE
     assert "no step that lasts at a weight between 0 and 100" in said(rules_plan.plans, *edits)
 
 

@@ -10,13 +10,17 @@ from preflight import lineage
 from preflight.deploy import (
     kinds,
     rules_alerts,
+    rules_argocd,
+    rules_ends,
     rules_judge,
     rules_plan,
     rules_pods,
     rules_releases,
     rules_rights,
     rules_rollout,
+    rules_route,
     rules_secrets,
+    rules_sizes,
     rules_targets,
     rules_traffic,
     rules_walls,
@@ -87,10 +91,13 @@ RULES = (
     _each("weights", rules_rollout.weights),
     _each("first-step", rules_rollout.first_step),
     _each("undecidable-plan", rules_plan.plans),
+    _each("ends", rules_ends.ends),
     _each("mirror", rules_traffic.mirror),
     _each("consistent-hash", rules_traffic.sticky),
     _rule("bypassed", rules_traffic.bypassed),
     _rule("retries", rules_traffic.retries),
+    _each("at-rest", rules_route.at_rest),
+    _rule("durations", rules_route.durations),
     _rule("routes", rules_targets.routes),
     _each("arms", rules_targets.arms),
     _rule("scraped", rules_targets.scraped),
@@ -99,10 +106,13 @@ RULES = (
     _rule("alerts", rules_alerts.alerts),
     _rule("digests", rules_pods.digests),
     _rule("limits-and-probes", rules_pods.limited),
+    _rule("mounts", rules_pods.mounted),
+    _rule("sizes", rules_sizes.sizes),
     _rule("replicas", rules_pods.replicas),
     _rule("hardened", rules_walls.hardened),
     _rule("wildcards", rules_rights.wildcards),
     _rule("secrets", rules_secrets.secrets),
+    _rule("argo-cd", rules_argocd.applied),
     _rule("ahead-of-staging", rules_releases.ahead),
     _rule("aborted-before", rules_releases.again),
     _rule("edited-by-hand", rules_releases.by_hand),
@@ -156,7 +166,8 @@ def lines(results: tuple[Result, ...], tree: Tree) -> Iterator[str]:
     names = " and ".join(each.name for each in tree.environments)
     missed = sum(bool(each.missing) for each in results)
     ran = f"{len(results) - missed} of {len(results)} rules"
-    yield f"{findings} findings: {ran}, {objects} objects, environments {names}"
+    counted = f"{findings} finding{'' if findings == 1 else 's'}"
+    yield f"{counted}: {ran}, {objects} objects, environments {names}"
 
 
 def part(root: Path) -> Part:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from functools import lru_cache
 
-from preflight.deploy.declared import seconds
-from preflight.deploy.rollouts import Step
+from preflight.deploy.rules_rollout import vacuous
+from preflight.deploy.steps import held, weight_at
 from preflight.deploy.tree import Environment, Finding
 from preflight.errors import NoData, Problem
 from preflight.rollout import plan, planned
@@ -16,7 +16,7 @@ RUNS = 25  # of a plan: with plan.HONEST a hundred honest rollouts, in about a s
 
 def plans(env: Environment) -> Iterator[Finding]:
     """The steps last long enough to decide, at the traffic of rollout.min_rate in params.yaml."""
-    if not env.steps:
+    if not env.steps or any(vacuous(env)):  # whose findings say more than these would
         return
     kept = []
     for at, lasts in held(env.steps, env):
@@ -57,21 +57,3 @@ def _forecast(rate: float, steps: tuple[plan.Step, ...], limits: Limits) -> plan
 def _foreseen(rate: float, steps: tuple[plan.Step, ...], limits: _Once) -> plan.Forecast:
     """Of environments with the same steps once; the seed is plan's own."""
     return plan.forecast(plan.Plan(rate, steps, planned.USUAL), limits.limits, runs=RUNS)
-
-
-def weight_at(steps: tuple[Step, ...], at: int) -> int:
-    """The canary's weight while a step lasts, in percent."""
-    known = [each.set_weight for each in steps[:at] if each.set_weight is not None]
-    return known[-1] if known else 0
-
-
-def held(steps: tuple[Step, ...], env: Environment) -> Iterator[tuple[int, float]]:
-    """Each step that lasts, by its place, and its seconds: of an analysis the longest it may."""
-    for at, step in enumerate(steps):
-        if step.pause is not None and step.pause.duration is not None:
-            yield at, seconds(step.pause.duration)
-        elif step.analysis is not None:
-            templates = (env.templates.get(each.template_name) for each in step.analysis.templates)
-            measures = [one for each in templates if each for one in each.spec.metrics]
-            lasts = (seconds(one.interval or 0) * (one.count or 0) for one in measures)
-            yield at, max(lasts, default=0.0)

@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from preflight.deploy import route
+from preflight.deploy.budgets import budgeted
 from preflight.deploy.manifests import Object
-from preflight.deploy.pods import containers, labels, leads, pods, stay
+from preflight.deploy.pods import containers, pods, stay
+from preflight.deploy.rendering import CONTAINER
 from preflight.deploy.tree import Environment, Files, Finding, Tree
 
 DIGEST = re.compile(r"[^@\s]+@sha256:([0-9a-f]{64})")
@@ -47,7 +48,42 @@ def _pinned(
         yield file.finding(each, place, image, "NAME@sha256:DIGEST", remedy)
     elif found[1] == NONE and released:
         words = "a digest, as there is a release record"
-        yield file.finding(each, place, "64 zeros", words, "Render it anew.")
+        yield file.finding(each, place, "64 zeros", words, _filled(file, each, place, image))
+
+
+def _filled(file: Files, each: Object, place: str, image: str) -> str:
+    """How a digest comes there: the service's by its record, any other by a commit."""
+    name = file.name if isinstance(file, Environment) else "ENV"
+    if each["kind"] == "Rollout" and place.endswith(f".containers.{CONTAINER}.image"):
+        return f"Render it: preflight render {name}."
+    own = image.partition("@")[0].rpartition("/")[2]
+    return (
+        f"Set {own}'s digest in deploy/overlays/{name}/kustomization.yaml; it takes effect when a "
+        "record's `manifests` has that commit."
+    )
+
+
+def mounted(tree: Tree) -> Iterator[Finding]:
+    """Each volume that a container mounts is one of its pod."""
+    for file in tree.files:
+        for each in file.manifests.objects:
+            claimed = (each.get("spec") or {}).get("volumeClaimTemplates") or ()
+            names = {one["metadata"]["name"] for one in claimed}
+            for place, spec in pods(each):
+                known = names | {one["name"] for one in spec.get("volumes") or ()}
+                for field, found in _mounts(spec, place):
+                    if found not in known:
+                        words = f"one of {', '.join(sorted(known)) or 'none: the pod has none'}"
+                        remedy = "Mend its name, or add the volume."
+                        yield file.finding(each, field, found, words, remedy)
+
+
+def _mounts(spec: Mapping[str, Any], place: str) -> Iterator[tuple[str, str]]:
+    """What the containers of a pod mount, each with its field."""
+    for inner, container in containers({"spec": spec}):
+        for key in ("volumeMounts", "volumeDevices"):
+            for at, one in enumerate(container.get(key) or ()):
+                yield f"{inner.replace('spec', place, 1)}.{key}.{at}.name", str(one["name"])
 
 
 def limited(tree: Tree) -> Iterator[Finding]:
@@ -84,8 +120,9 @@ def replicas(tree: Tree) -> Iterator[Finding]:
     for file in tree.files:
         for kind in COUNTED:
             for each in file.manifests.all(kind):
-                yield from _counted(file, each, _scaler(file, each))
-                yield from _budgeted(file, each)
+                scaler = _scaler(file, each)
+                yield from _counted(file, each, scaler)
+                yield from budgeted(file, each, max(_fewest(each, scaler), LEAST))
     for env in tree.environments:
         yield from _kept(env)
 
@@ -99,33 +136,20 @@ def _scaler(file: Files, each: Object) -> Object | None:
     return None
 
 
+def _fewest(each: Object, scaler: Object | None) -> int:
+    at, key = (scaler, "minReplicas") if scaler else (each, "replicas")
+    return int(at["spec"].get(key, 1))
+
+
 def _counted(file: Files, each: Object, scaler: Object | None) -> Iterator[Finding]:
     """Pods of one object, which its autoscaler counts where it has one."""
     at, key = (scaler, "minReplicas") if scaler else (each, "replicas")
-    if (found := at["spec"].get(key, 1)) < LEAST:
+    if (found := _fewest(each, scaler)) < LEAST:
         remedy = "One node that is drained would be an outage."
         yield file.finding(at, f"spec.{key}", str(found), f"at least {LEAST}", remedy)
     if scaler and "replicas" in each["spec"]:
-        found, words = str(each["spec"]["replicas"]), "none: the autoscaler's"
-        yield file.finding(each, "spec.replicas", found, words, "Remove it.")
-
-
-def _budgeted(file: Files, each: Object) -> Iterator[Finding]:
-    """A budget holds for the pods, unless they get copies alone, for whose answer nobody waits."""
-    known = labels(each)
-    budgets = (each["spec"] for each in file.manifests.all("PodDisruptionBudget"))
-    copies = {name for _, rule, _ in route.rules(file.manifests) for name in route.mirrors(rule)}
-    copied = (file.manifests.named("Service", name) for name in copies)
-    if any(_selected(budget.get("selector") or {}, known) for budget in budgets):
-        return
-    if not any(service and leads(service, known) for service in copied):
-        words, remedy = "a PodDisruptionBudget of its pods", "Drained nodes would take all at once."
-        yield file.finding(each, "", "no budget", words, remedy)
-
-
-def _selected(selector: Mapping[str, Any], known: Mapping[str, str]) -> bool:
-    wanted = selector.get("matchLabels") or {}
-    return bool(wanted) and wanted.items() <= known.items()
+        own, words = str(each["spec"]["replicas"]), "none: the autoscaler's"
+        yield file.finding(each, "spec.replicas", own, words, "Remove it.")
 
 
 def _kept(env: Environment) -> Iterator[Finding]:

@@ -104,27 +104,37 @@ def recorded(env: Environment, text: str) -> Iterator[Finding]:
 def by_hand(tree: Tree) -> Iterator[Finding]:
     """Rendered files hold what their record says, and what deploy/ gives, to the byte.
 
-    Raises NoData without kustomize, when nothing else is wrong.
+    Raises NoData without kustomize, and Problem without a record that can be read.
     """
-    missing = None
+    missing: Problem | None = None
     for env in tree.environments:
+        if env.unread:  # nobody knows what the file should hold
+            missing = env.unread
+            continue
         text = (tree.root / env.manifests.where).read_text(encoding="utf-8")
         found = list(recorded(env, text))
         yield from found
         if found:
             continue
         try:
-            difference = rendering.difference(tree.root, env.name)
+            yield from _rendered(tree.root, env)
         except NoData as problem:
             missing = problem
-            continue
-        except Problem as problem:
-            yield Finding(problem.where, "", "", problem.found, problem.expected, problem.remedy)
-            continue
-        if difference:
-            yield _edited(env, difference)
     if missing:
         raise missing
+
+
+def _rendered(root: Path, env: Environment) -> Iterator[Finding]:
+    """Where a file differs from one rendered anew; raises NoData without kustomize."""
+    try:
+        difference = rendering.difference(root, env.name)
+    except NoData:
+        raise
+    except Problem as problem:
+        yield Finding(problem.where, "", "", problem.found, problem.expected, problem.remedy)
+        return
+    if difference:
+        yield _edited(env, difference)
 
 
 def _edited(env: Environment, difference: str) -> Finding:

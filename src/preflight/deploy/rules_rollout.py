@@ -7,7 +7,7 @@ from preflight.deploy.analyses import Measure
 from preflight.deploy.declared import results, seconds
 from preflight.deploy.fields import Argument
 from preflight.deploy.rollouts import Run
-from preflight.deploy.rules_plan import held, weight_at
+from preflight.deploy.steps import held, weight_at
 from preflight.deploy.tree import Environment, Finding
 from preflight.errors import Problem
 

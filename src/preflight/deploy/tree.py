@@ -6,11 +6,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from preflight import release
+from preflight import params
 from preflight.deploy import manifests, rollouts
 from preflight.deploy.manifests import Manifests, Object, label
 from preflight.deploy.pods import labels
-from preflight.errors import NoData
+from preflight.deploy.record import readable
+from preflight.errors import NoData, Problem
+from preflight.params import Serving
 from preflight.release import Release
 from preflight.rollout import limits
 from preflight.rollout.limits import Limits
@@ -53,11 +55,16 @@ class Files:
 
 @dataclass(frozen=True)
 class Environment(Files):
-    """One environment: what is rendered for it, and what was released, None before the first."""
+    """One environment: what is rendered for it, and what was released, None before the first.
+
+    `unread` is what is wrong with the release record, where it cannot be read.
+    """
 
     name: str
     record: Release | None
     limits: Limits
+    serving: Serving
+    unread: Problem | None = None
 
     @cached_property
     def rollout(self) -> rollouts.Rollout:
@@ -125,17 +132,19 @@ def load(root: Path) -> Tree:
     if not names:
         remedy = "Add an overlay."
         raise NoData(str(OVERLAYS), "no environment", "staging and production", remedy)
-    limited = limits.load(root / "params.yaml")
-    read = [_platform(path, str(path.relative_to(root))) for path in _files(root)]
+    told = limits.load(root / "params.yaml"), params.load(root / "params.yaml").serving
+    paths = sorted((root / PLATFORM).rglob("*.y*ml"))
+    read = [_platform(path, str(path.relative_to(root))) for path in paths]
+    found = tuple(
+        _environment(root, name, *told)
+        for name in names
+        if (root / RENDERED / f"{name}.yaml").is_file()
+    )
     return Tree(
         root,
-        tuple(
-            _environment(root, name, limited)
-            for name in names
-            if (root / RENDERED / f"{name}.yaml").is_file()
-        ),
+        found,
         tuple(files for files, _ in read if files.manifests.objects),
-        (*_halves(root, names), *(each for _, odd in read for each in odd)),
+        (*_halves(root, names), *_unread(found), *(each for _, odd in read for each in odd)),
     )
 
 
@@ -154,13 +163,16 @@ def _halves(root: Path, names: list[str]) -> Iterator[Finding]:
                 yield Finding(str(path), "", "", "no file", f"one, as {name} is there", remedy)
 
 
-def _environment(root: Path, name: str, limited: Limits) -> Environment:
-    found = manifests.read(root / RENDERED / f"{name}.yaml")
-    return Environment(_relative(found, root), name, release.current(root, name), limited)
+def _unread(environments: tuple[Environment, ...]) -> Iterator[Finding]:
+    """Release records that cannot be read."""
+    for problem in filter(None, (each.unread for each in environments)):
+        yield Finding(problem.where, "", "", problem.found, problem.expected, problem.remedy)
 
 
-def _files(root: Path) -> list[Path]:
-    return sorted((root / PLATFORM).rglob("*.y*ml"))
+def _environment(root: Path, name: str, limited: Limits, serving: Serving) -> Environment:
+    found = _relative(manifests.read(root / RENDERED / f"{name}.yaml"), root)
+    record, unread = readable(root, name)
+    return Environment(found, name, record, limited, serving, unread)
 
 
 def _platform(path: Path, where: str) -> tuple[Files, list[Finding]]:

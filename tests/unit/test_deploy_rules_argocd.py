@@ -1,0 +1,61 @@
+"""What Argo CD applies and ignores, seen red by one edit and green without it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from declared import edited, environment
+from preflight.deploy import rules_argocd
+from preflight.deploy.manifests import parse
+from preflight.deploy.tree import Files, Tree
+
+ROOT = Path(__file__).parents[2]
+PLACE = "deploy/platform/argocd/environments.yaml"
+WEIGHT = ".spec.rules[]?.backendRefs[]?.weight"
+HEADER = '.spec.rules[]? | select((.name // "") | startswith("taxi-header"))'
+
+
+def told(*edits: tuple[str, str], strategy: tuple[str, str] | None = None) -> str:
+    """What is found in the ApplicationSet that ships, with pieces replaced."""
+    file = Files(parse(edited((ROOT / PLACE).read_text(encoding="utf-8"), edits), PLACE))
+    staging = environment(strategy) if strategy else environment()
+    production = replace(staging, name="production")
+    return "\n".join(map(str, rules_argocd.applied(Tree(ROOT, (production, staging), (file,)))))
+
+
+def test_what_ships_applies_each_file_but_the_weights() -> None:
+    assert not told()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (
+            "targetRevision: main",
+            "targetRevision: HEAD",
+            "targetRevision: found HEAD; expected main",
+        ),
+        ("path: deploy/rendered", "path: deploy/base", "source.path: found deploy/base; expected"),
+        ('"{{.environment}}.yaml"', '"*.yaml"', "directory.include: found *.yaml; expected {{.env"),
+        ('"{{.environment}}.yaml"', "staging.yaml", "directory.include: found staging.yaml"),
+        ("          - {environment: staging}\n", "", "spec.generators: found production; expected"),
+        ("environment: staging}", "environment: stagin}", "spec.generators: found stagin, product"),
+        ("        automated: {prune: true, selfHeal: true}\n", "", "automated: found off; expecte"),
+        ("automated: {", "automated: {enabled: false, ", "automated: found off; expected on"),
+        (WEIGHT, WEIGHT.replace("backendRefs", "backendRef"), "backendRef[]?.weight; expected a f"),
+        (WEIGHT, WEIGHT.replace("backendRefs", "backendRef"), "none that ignores the weights of"),
+        (WEIGHT, WEIGHT.replace("weight", "wieght"), "none that ignores the weights of staging"),
+        (WEIGHT, WEIGHT.replace("Refs[]", "Refs[0]"), "Mend it: another form cannot be checked"),
+        (WEIGHT, f"{WEIGHT} | select(.a)", "none that ignores the weights of production"),
+        (f"            - {WEIGHT}\n", "", "none that ignores the weights of staging"),
+        ("kind: HTTPRoute", "kind: HttpRoute", "none that ignores the weights of staging"),
+        ("group: gateway.networking", "group: networking", "none that ignores the weights of sta"),
+        (HEADER, HEADER.replace("startswith", "startwith"), "startwith"),
+        (HEADER, HEADER.replace(".spec.rules", ".spec.rule"), "expected a field of the HTTPRoute"),
+    ],
+)
+def test_an_application_that_applies_or_ignores_something_else_is_named(
+    old: str, new: str, words: str
+) -> None:
+    assert words in told((old, new))
