@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from declared import tree
 from preflight import lineage, workspace
-from preflight.deploy import lint, rendering, rules_releases
+from preflight.deploy import lint, rendering, rules
 from preflight.deploy.commands import lint_deploy
 from preflight.deploy.lint import Result, Rule
 from preflight.deploy.tree import Finding, Tree, load
@@ -135,9 +135,9 @@ def test_a_hand_in_a_rendered_file_is_found_without_kustomize(
     file = copied / "deploy/rendered/staging.yaml"
     before = file.read_text(encoding="utf-8")
     with pytest.raises(NoData):
-        list(rules_releases.by_hand(load(copied)))
+        list(rules.releases.by_hand(load(copied)))
     file.write_text(before.replace("preflight/release: none", "preflight/release: 3-abc", 1))
-    found = lint.looked(Rule("a", "", rules_releases.by_hand), load(copied))
+    found = lint.looked(Rule("a", "", rules.releases.by_hand), load(copied))
     file.write_text(before)
     assert "found preflight/release: 3-abc; expected preflight/release: none" in str(
         found.findings[0]
@@ -161,7 +161,7 @@ def test_another_rendering_than_the_files_is_found(
             else ""
         ),
     )
-    (found,) = rules_releases.by_hand(load(copied))
+    (found,) = rules.releases.by_hand(load(copied))
     assert "staging.yaml: line 8: found another 'key'; expected what deploy/ gives" in str(found)
     assert "hush" not in str(found)
 
@@ -191,19 +191,19 @@ def own(copied: Path, tmp_path: Path) -> Path:
 
 def test_production_runs_what_was_promoted_in_staging_alone(own: Path) -> None:
     told(own, "production", "pending")
-    (found,) = rules_releases.ahead(load(own))
+    (found,) = rules.releases.ahead(load(own))
     assert found.file == "deploy/overlays/production/release.yaml"
     assert "found 3-aaaaaaaaaaaa by manifests bbbbbbbbbbbb, never promoted in staging" in str(found)
     for verdict, findings in (("pending", 1), ("promoted", 0)):
         told(own, "staging", verdict)
         commit(own, PLACE.format("staging"))
-        assert len(list(rules_releases.ahead(load(own)))) == findings
+        assert len(list(rules.releases.ahead(load(own)))) == findings
     told(own, "staging", "pending", commit="c" * 40)
     commit(own, "deploy")
-    assert list(rules_releases.ahead(load(own))) == []
+    assert list(rules.releases.ahead(load(own))) == []
     told(own, "production", "promoted")
     commit(own, "deploy")
-    assert list(rules_releases.ahead(load(own))) == []
+    assert list(rules.releases.ahead(load(own))) == []
 
 
 @pytest.mark.parametrize("committed", [False, True])
@@ -214,13 +214,13 @@ def test_a_change_may_not_promote_in_staging_what_it_brings_to_production(
     told(own, "production", "pending")
     if committed:
         commit(own, "deploy")
-    assert len(list(rules_releases.ahead(load(own)))) == 1
+    assert len(list(rules.releases.ahead(load(own)))) == 1
 
 
 def test_every_environment_beside_staging_runs_what_was_promoted_there(own: Path) -> None:
     known = {each.name: each for each in load(own).environments}
     other = replace(known["production"], name="canada", record=released("production", "5"))
-    (found,) = rules_releases.ahead(Tree(own, (known["staging"], other), ()))
+    (found,) = rules.releases.ahead(Tree(own, (known["staging"], other), ()))
     assert found.file == "deploy/overlays/canada/release.yaml"
 
 
@@ -228,7 +228,7 @@ def test_another_image_of_the_same_model_was_not_tried(own: Path) -> None:
     told(own, "staging", "promoted", image=f"sha256:{64 * '4'}")
     commit(own, "deploy")
     told(own, "production", "pending", image=f"sha256:{64 * '5'}")
-    (found,) = rules_releases.ahead(load(own))
+    (found,) = rules.releases.ahead(load(own))
     assert "never promoted in staging" in str(found)
 
 
@@ -239,7 +239,7 @@ def test_what_was_aborted_does_not_come_back_unjudged(
     told(own, "staging", before, when="2026-02-01T00:00:00+00:00")
     commit(own, "deploy")
     told(own, "staging", "pending", when="2026-02-02T00:00:00+00:00")
-    found = list(map(str, rules_releases.again(load(own))))
+    found = list(map(str, rules.releases.again(load(own))))
     assert len(found) == findings
     assert all("3-aaaaaaaaaaaa, which was aborted; with rollbackWindow it" in one for one in found)
 
@@ -248,14 +248,14 @@ def test_a_release_that_ended_aborted_has_not_come_back(own: Path) -> None:
     for verdict in ("pending", "aborted"):
         told(own, "staging", verdict)
         commit(own, "deploy")
-    assert list(rules_releases.again(load(own))) == []
+    assert list(rules.releases.again(load(own))) == []
 
 
 def test_what_is_promoted_again_after_an_abort_may_come_back(own: Path) -> None:
     for day, verdict in ((1, "promoted"), (2, "aborted"), (3, "pending")):
         told(own, "staging", verdict, when=f"2026-02-0{day}T00:00:00+00:00")
         commit(own, "deploy")
-    assert list(rules_releases.again(load(own))) == []
+    assert list(rules.releases.again(load(own))) == []
 
 
 MONITORS = "deploy/platform/monitoring/scrapes.yaml"
@@ -287,7 +287,7 @@ MONITORS = "deploy/platform/monitoring/scrapes.yaml"
 def test_a_file_that_no_rule_reads_is_named(
     own: Path, change: dict[str, str | None], words: str
 ) -> None:
-    assert list(rules_releases.complete(load(own))) == []
+    assert list(rules.releases.complete(load(own))) == []
     for name, text in change.items():
         path = own / name
         if text is None:
@@ -296,7 +296,7 @@ def test_a_file_that_no_rule_reads_is_named(
         path.parent.mkdir(exist_ok=True)
         path.write_text(text + (path.read_text() if path.is_file() else ""))
     found = load(own)
-    assert words in "\n".join(map(str, rules_releases.complete(found)))
+    assert words in "\n".join(map(str, rules.releases.complete(found)))
     if MONITORS in change:
         assert any(found.all("PodMonitor"))
 
@@ -320,9 +320,9 @@ def test_a_record_that_nobody_can_read_is_a_finding_and_no_end(
     place.parent.mkdir(exist_ok=True)
     place.write_bytes(content)
     found = load(own)
-    (finding,) = rules_releases.complete(found)
+    (finding,) = rules.releases.complete(found)
     assert words in str(finding)
-    by_hand = lint.looked(Rule("a", "", rules_releases.by_hand), found)
+    by_hand = lint.looked(Rule("a", "", rules.releases.by_hand), found)
     assert not by_hand.findings
     assert "staging/release.yaml" in str(by_hand.missing)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from declared import edited, environment
-from preflight.deploy import rules_argocd
+from preflight.deploy import rules
 from preflight.deploy.manifests import parse
 from preflight.deploy.tree import Files, Tree
 
@@ -21,7 +21,7 @@ def told(*edits: tuple[str, str], strategy: tuple[str, str] | None = None) -> st
     file = Files(parse(edited((ROOT / PLACE).read_text(encoding="utf-8"), edits), PLACE))
     staging = environment(strategy) if strategy else environment()
     production = replace(staging, name="production")
-    return "\n".join(map(str, rules_argocd.applied(Tree(ROOT, (production, staging), (file,)))))
+    return "\n".join(map(str, rules.argocd.applied(Tree(ROOT, (production, staging), (file,)))))
 
 
 def test_what_ships_applies_each_file_but_the_weights() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from declared import MANIFESTS, environment, tree
-from preflight.deploy import rules_ends, rules_pods, rules_route, rules_sizes
+from preflight.deploy import rules
 
 PAUSE = "pause: {duration: 5m}"
 NONE = "annotations: {preflight/release: none}\nspec:\n  selector"
@@ -15,12 +15,12 @@ SLEEP = "          lifecycle: {preStop: {sleep: {seconds: SECONDS}}}\n"
 
 
 def test_a_sound_rollout_ends() -> None:
-    assert not list(rules_ends.ends(environment()))
+    assert not list(rules.ends.ends(environment()))
 
 
 @pytest.mark.parametrize(("annotations", "findings"), [(NONE, 2), (AB, 0)])
 def test_only_an_ab_test_waits_for_a_person(annotations: str, findings: int) -> None:
-    found = list(rules_ends.ends(environment((PAUSE, "pause: {}"), (NONE, annotations))))
+    found = list(rules.ends.ends(environment((PAUSE, "pause: {}"), (NONE, annotations))))
     assert len(found) == findings
     assert all("pause: found no duration; expected a duration, as" in str(each) for each in found)
 
@@ -39,13 +39,13 @@ def test_only_an_ab_test_waits_for_a_person(annotations: str, findings: int) -> 
     ],
 )
 def test_a_rollout_or_pod_that_ends_badly_is_named(old: str, new: str, words: str) -> None:
-    (found,) = rules_ends.ends(environment((old, new)))
+    (found,) = rules.ends.ends(environment((old, new)))
     assert words in str(found)
 
 
 def test_a_pod_may_end_as_late_as_its_longest_stream() -> None:
     given = environment((GRACE, GRACE.replace("630", "611")), (PROBE, SLEEP_OF_FIVE + PROBE))
-    assert not list(rules_ends.ends(given))
+    assert not list(rules.ends.ends(given))
 
 
 SLEEP_OF_FIVE = SLEEP.replace("SECONDS", "5")
@@ -70,11 +70,11 @@ SLEEP_OF_FIVE = SLEEP.replace("SECONDS", "5")
 def test_a_quantity_is_read_as_kubernetes_reads_it(
     quantity: str | int, number: float | None
 ) -> None:
-    assert rules_sizes.amount(quantity) == number
+    assert rules.sizes.amount(quantity) == number
 
 
 def test_sound_sizes_are_no_finding() -> None:
-    assert not list(rules_sizes.sizes(tree()))
+    assert not list(rules.sizes.sizes(tree()))
 
 
 SERVICE = "spec.template.spec.containers.service.resources"
@@ -97,7 +97,7 @@ SERVICE = "spec.template.spec.containers.service.resources"
     ],
 )
 def test_a_size_that_no_pod_can_have_is_named(old: str, new: str, words: str) -> None:
-    assert words in "\n".join(map(str, rules_sizes.sizes(tree(environment((old, new))))))
+    assert words in "\n".join(map(str, rules.sizes.sizes(tree(environment((old, new))))))
 
 
 BUDGET = "{maxUnavailable: 1, selector: {matchLabels: {app: taxi}}}"
@@ -120,7 +120,7 @@ BUDGET = "{maxUnavailable: 1, selector: {matchLabels: {app: taxi}}}"
 )
 def test_a_budget_that_keeps_no_pod_is_named(kept: str, words: str | None) -> None:
     given = environment((BUDGET, BUDGET.replace("maxUnavailable: 1", kept)))
-    found = list(map(str, rules_pods.replicas(tree(given))))
+    found = list(map(str, rules.pods.replicas(tree(given))))
     assert len(found) == (words is not None)
     assert all(f"PodDisruptionBudget/taxi: spec: {words}" in each for each in found)
 
@@ -133,7 +133,7 @@ MOUNT = "          volumeMounts: [{name: NAME, mountPath: /tmp}]\n"
 @pytest.mark.parametrize(("name", "findings"), [("tmp", 0), ("temp", 1)])
 def test_a_mount_of_no_volume_is_named(name: str, findings: int) -> None:
     given = environment((CONTAINERS, VOLUMES), (PROBE, MOUNT.replace("NAME", name) + PROBE))
-    found = list(rules_pods.mounted(tree(given)))
+    found = list(rules.pods.mounted(tree(given)))
     assert len(found) == findings
     assert all("volumeMounts.0.name: found temp; expected one of tmp" in str(e) for e in found)
 
@@ -145,12 +145,12 @@ def test_a_claimed_volume_is_one_of_the_pod() -> None:
         "  volumeClaimTemplates: [{metadata: {name: data}}]\n"
         "  template: {spec: {containers: [{name: a, volumeMounts: [{name: data}]}]}}\n"
     )
-    assert not list(rules_pods.mounted(tree(environment((last, more + last)))))
+    assert not list(rules.pods.mounted(tree(environment((last, more + last)))))
 
 
 def test_a_sound_route_is_at_rest_and_has_durations() -> None:
-    assert not list(rules_route.at_rest(environment()))
-    assert not list(rules_route.durations(tree()))
+    assert not list(rules.route.at_rest(environment()))
+    assert not list(rules.route.durations(tree()))
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_a_sound_route_is_at_rest_and_has_durations() -> None:
 )
 def test_a_route_of_other_weights_or_paths_is_named(old: str, new: str, words: str) -> None:
     assert old in MANIFESTS
-    (found,) = rules_route.at_rest(environment((old, new)))
+    (found,) = rules.route.at_rest(environment((old, new)))
     assert words in str(found)
 
 
@@ -182,5 +182,5 @@ def test_a_route_of_other_weights_or_paths_is_named(old: str, new: str, words: s
     ],
 )
 def test_a_timeout_without_a_unit_is_named(old: str, new: str, words: str) -> None:
-    (found,) = rules_route.durations(tree(environment((old, new))))
+    (found,) = rules.route.durations(tree(environment((old, new))))
     assert words in str(found)

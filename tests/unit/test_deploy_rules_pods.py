@@ -7,14 +7,7 @@ from pathlib import Path
 import pytest
 
 from declared import Edit, environment, tree
-from preflight.deploy import (
-    kinds,
-    rules_alerts,
-    rules_pods,
-    rules_rights,
-    rules_secrets,
-    rules_walls,
-)
+from preflight.deploy import kinds, rules
 from preflight.deploy.tree import Finding, Tree
 from preflight.errors import Problem
 from preflight.release import Release
@@ -27,12 +20,12 @@ IMAGE = f"taxi@sha256:{64 * '0'}"
 @pytest.mark.parametrize(
     "check",
     [
-        rules_pods.digests,
-        rules_pods.limited,
-        rules_pods.replicas,
-        rules_walls.hardened,
-        rules_rights.wildcards,
-        rules_secrets.secrets,
+        rules.pods.digests,
+        rules.pods.limited,
+        rules.pods.replicas,
+        rules.walls.hardened,
+        rules.rights.wildcards,
+        rules.secrets.secrets,
         kinds.schemas,
     ],
 )
@@ -42,12 +35,12 @@ def test_a_sound_tree_breaks_no_rule(check: Callable[[Tree], Iterator[Finding]])
 
 @pytest.mark.parametrize("image", ["taxi:1.2", "taxi", "taxi@sha256:0a", "taxi:latest"])
 def test_an_image_by_its_tag_is_named(image: str) -> None:
-    (found,) = rules_pods.digests(tree(environment((IMAGE, image))))
+    (found,) = rules.pods.digests(tree(environment((IMAGE, image))))
     assert f"containers.service.image: found registry.example/{image}; expected NAME" in str(found)
 
 
 def test_zeros_for_a_digest_are_refused_once_something_is_released() -> None:
-    (found,) = rules_pods.digests(tree(environment(record=RECORD)))
+    (found,) = rules.pods.digests(tree(environment(record=RECORD)))
     assert "found 64 zeros; expected a digest, as there is a release record" in str(found)
 
 
@@ -64,7 +57,7 @@ def test_zeros_for_a_digest_are_refused_once_something_is_released() -> None:
 )
 def test_zeros_are_mended_where_that_image_is_set(image: str, remedy: str) -> None:
     ones = (f"judge@sha256:{64 * '1'}", f"judge@sha256:{64 * '0'}")
-    found = list(rules_pods.digests(tree(environment(ones, record=RECORD))))
+    found = list(rules.pods.digests(tree(environment(ones, record=RECORD))))
     assert [each.remedy for each in found if image in each.object] == [remedy]
 
 
@@ -105,10 +98,10 @@ def test_pods_of_any_kind_and_file_are_looked_at(
     else:
         given = tree(environment((LAST, more + LAST)))
     for check, words in (
-        (rules_pods.digests, "containers.x.image: found busybox:latest"),
-        (rules_pods.limited, "containers.x.resources.limits.memory: found none"),
-        (rules_walls.hardened, "hostNetwork: found true"),
-        (rules_walls.hardened, "containers.x.securityContext.runAsNonRoot: found none"),
+        (rules.pods.digests, "containers.x.image: found busybox:latest"),
+        (rules.pods.limited, "containers.x.resources.limits.memory: found none"),
+        (rules.walls.hardened, "hostNetwork: found true"),
+        (rules.walls.hardened, "containers.x.securityContext.runAsNonRoot: found none"),
     ):
         assert words in "\n".join(map(str, check(given)))
 
@@ -118,7 +111,7 @@ def test_one_pod_of_the_platform_is_named(kind: str) -> None:
     spec = {each[1]: each[2] for each in KINDS}[kind]
     more = POD.replace("VERSION", "v1").replace("KIND", kind).replace("SPEC", spec)
     given = tree(platform=[(FIRST_OF_PLATFORM, more + FIRST_OF_PLATFORM)])
-    text = "\n".join(map(str, rules_pods.replicas(given)))
+    text = "\n".join(map(str, rules.pods.replicas(given)))
     assert f"{kind}/more: spec.replicas: found 1" in text
     assert f"{kind}/more: found no budget; expected a PodDisruptionBudget" in text
 
@@ -127,7 +120,7 @@ def test_one_pod_of_the_platform_is_named(kind: str) -> None:
 def test_a_volumes_image_is_by_digest_too(reference: str, findings: int) -> None:
     volume = f"      volumes: [{{name: model, image: {{reference: '{reference}'}}}}]\n"
     given = environment((CONTAINERS, volume + CONTAINERS))
-    assert len(list(rules_pods.digests(tree(given)))) == findings
+    assert len(list(rules.pods.digests(tree(given)))) == findings
 
 
 CONTAINERS = "      containers:\n        - name: service\n"
@@ -149,7 +142,7 @@ READY = "startupProbe: &ready {httpGet: {path: /readyz, port: http}}"
     ],
 )
 def test_missing_limits_and_probes_are_named(old: str, new: str, words: str) -> None:
-    assert words in said(rules_pods.limited, (old, new))
+    assert words in said(rules.pods.limited, (old, new))
 
 
 @pytest.mark.parametrize(
@@ -174,7 +167,7 @@ def test_missing_limits_and_probes_are_named(old: str, new: str, words: str) -> 
     ],
 )
 def test_what_stands_on_one_pod_is_named(old: str, new: str, words: str) -> None:
-    assert words in said(rules_pods.replicas, (old, new))
+    assert words in said(rules.pods.replicas, (old, new))
 
 
 @pytest.mark.parametrize(
@@ -224,7 +217,7 @@ def test_what_stands_on_one_pod_is_named(old: str, new: str, words: str) -> None
     ],
 )
 def test_a_container_that_may_more_than_it_needs_is_named(old: str, new: str, words: str) -> None:
-    assert words in said(rules_walls.hardened, (old, new))
+    assert words in said(rules.walls.hardened, (old, new))
 
 
 PROJECT = (
@@ -261,11 +254,11 @@ FIRST = "apiVersion: v1\nkind: Service\nmetadata: {name: judge,"
     ],
 )
 def test_a_wildcard_is_named(old: str, new: str, words: str) -> None:
-    assert words in said(rules_rights.wildcards, (old, new))
+    assert words in said(rules.rights.wildcards, (old, new))
 
 
 def test_a_role_of_ours_for_an_account_is_no_wildcard() -> None:
-    assert not said(rules_rights.wildcards, (FIRST, ACCOUNT + FIRST))
+    assert not said(rules.rights.wildcards, (FIRST, ACCOUNT + FIRST))
 
 
 KEYS = "apiVersion: v1\nkind: Secret\nmetadata: {name: keys}\nstringData: {a: hush-hush}\n---\n"
@@ -306,7 +299,7 @@ ADDRESS = "b://c:" + "hush@d"
 def test_a_secrets_value_is_named_but_not_told(old: str, new: str, words: str) -> None:
     edits = [(old, new)]
     given = tree(platform=edits) if "healthy" in old else tree(environment(*edits))
-    (found,) = rules_secrets.secrets(given)
+    (found,) = rules.secrets.secrets(given)
     assert words in str(found)
     assert "hush" not in str(found)
 
@@ -316,7 +309,7 @@ def test_a_file_a_flag_and_a_secret_by_name_are_no_secrets() -> None:
         "          env: [{name: PREFLIGHT_KEYS, value: /etc/keys}, {name: KEY, value: /a/b.key},"
         " {name: TOKEN, valueFrom: {secretKeyRef: {name: a, key: b}}}]\n"
     )
-    assert not said(rules_secrets.secrets, (JUDGED, JUDGED + env))
+    assert not said(rules.secrets.secrets, (JUDGED, JUDGED + env))
 
 
 def test_a_generator_of_secrets_is_named(tmp_path: Path) -> None:
@@ -353,7 +346,7 @@ def beside(root: Path, file: str, text: str) -> list[str]:
     path = root / file
     path.parent.mkdir(parents=True)
     path.write_text(text)
-    return list(map(str, rules_secrets.secrets(tree(root=root))))
+    return list(map(str, rules.secrets.secrets(tree(root=root))))
 
 
 @pytest.mark.parametrize(
@@ -387,7 +380,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_alerts_and_panels_on_metrics_that_are_emitted_break_no_rule(root: Path) -> None:
-    assert list(rules_alerts.alerts(tree(root=root))) == []
+    assert list(rules.alerts.alerts(tree(root=root))) == []
 
 
 @pytest.mark.parametrize(
@@ -405,26 +398,26 @@ def test_alerts_and_panels_on_metrics_that_are_emitted_break_no_rule(root: Path)
     ],
 )
 def test_an_alert_on_what_nobody_emits_is_named(root: Path, old: str, new: str, words: str) -> None:
-    assert words in "\n".join(map(str, rules_alerts.alerts(tree(root=root, platform=[(old, new)]))))
+    assert words in "\n".join(map(str, rules.alerts.alerts(tree(root=root, platform=[(old, new)]))))
 
 
 def test_a_panel_on_what_nobody_emits_is_named(root: Path) -> None:
     file = root / "deploy/platform/monitoring/dashboard.json"
     file.write_text(file.read_text().replace("preflight_errors", "preflight_failures"))
-    (found,) = rules_alerts.alerts(tree(root=root))
+    (found,) = rules.alerts.alerts(tree(root=root))
     assert str(found).startswith("deploy/platform/monitoring/dashboard.json: Errors: expr: found")
 
 
 def test_a_recorded_series_is_emitted(root: Path) -> None:
     recorded = "- alert: Down\n", "- {record: 'a:b', expr: up}\n        - alert: Down\n"
     used = 'up{app="taxi"} == 0', "a:b == 0"
-    assert not list(rules_alerts.alerts(tree(root=root, platform=[recorded, used])))
+    assert not list(rules.alerts.alerts(tree(root=root, platform=[recorded, used])))
 
 
 def test_a_list_of_emitters_that_is_none_is_refused(root: Path) -> None:
     (root / "deploy/platform/monitoring/emitters.yaml").write_text("up\n")
     with pytest.raises(Problem, match="emitters, each with a list"):
-        list(rules_alerts.alerts(tree(root=root)))
+        list(rules.alerts.alerts(tree(root=root)))
 
 
 def said(check: Callable[[Tree], Iterator[Finding]], *edits: Edit) -> str:

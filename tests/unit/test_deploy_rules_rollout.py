@@ -6,16 +6,16 @@ from dataclasses import replace
 import pytest
 
 from declared import MANIFESTS, environment
-from preflight.deploy import rules_plan, rules_rollout
+from preflight.deploy import rules
 from preflight.deploy.tree import Environment, Finding
 
 Check = Callable[[Environment], Iterator[Finding]]
 CHECKS = (
-    rules_rollout.whole,
-    rules_rollout.vacuous,
-    rules_rollout.delayed,
-    rules_rollout.weights,
-    rules_rollout.first_step,
+    rules.rollout.whole,
+    rules.rollout.vacuous,
+    rules.rollout.delayed,
+    rules.rollout.weights,
+    rules.rollout.first_step,
 )
 DECIDES = "        - analysis: {templates: [{templateName: decide}], args: *hashes}\n"
 STABLE = "          - {name: stable, valueFrom: {podTemplateHashValue: Stable}}"
@@ -63,12 +63,12 @@ def test_sound_manifests_break_no_rule(check: Check) -> None:
     ],
 )
 def test_an_analysis_that_passes_without_a_verdict_is_named(old: str, new: str, words: str) -> None:
-    assert words in said(rules_rollout.vacuous, (old, new))
+    assert words in said(rules.rollout.vacuous, (old, new))
 
 
 def test_a_rollout_that_nothing_watches_is_named() -> None:
     text = said(
-        rules_rollout.vacuous,
+        rules.rollout.vacuous,
         ("      analysis:\n" + BESIDE, ""),
         ("args: &hashes", ""),
         *[(line, "") for line in HASHES],
@@ -103,7 +103,7 @@ HASHES = (STABLE + "\n", "          - {name: canary, valueFrom: {podTemplateHash
     ],
 )
 def test_an_analysis_that_begins_when_all_is_over_is_named(old: str, new: str, words: str) -> None:
-    assert words in said(rules_rollout.delayed, (old, new))
+    assert words in said(rules.rollout.delayed, (old, new))
 
 
 @pytest.mark.parametrize(
@@ -120,22 +120,22 @@ def test_an_analysis_that_begins_when_all_is_over_is_named(old: str, new: str, w
     ],
 )
 def test_weights_that_do_not_rise_to_100_are_named(old: str, new: str, words: str) -> None:
-    assert words in said(rules_rollout.weights, (old, new))
+    assert words in said(rules.rollout.weights, (old, new))
 
 
 def test_a_first_step_over_the_limit_is_named() -> None:
-    text = said(rules_rollout.first_step, ("setWeight: 5\n", "setWeight: 6\n"))
+    text = said(rules.rollout.first_step, ("setWeight: 5\n", "setWeight: 6\n"))
     assert "steps.0.setWeight: found 6; expected at most 5%, rollout.max_first_weight" in text
 
 
 def test_a_canary_that_has_traffic_at_rest_is_named() -> None:
-    text = said(rules_rollout.first_step, ("weight: 0", "weight: 50"))
+    text = said(rules.rollout.first_step, ("weight: 0", "weight: 50"))
     assert "HTTPRoute/taxi: spec.rules.0.backendRefs.taxi-canary.weight: found 50" in text
 
 
 def test_an_analysis_without_traffic_decides_nothing() -> None:
     moved = ("        - setWeight: 5\n", DECIDES + "        - setWeight: 5\n")
-    text = said(rules_rollout.vacuous, (DECIDES, ""), moved)
+    text = said(rules.rollout.vacuous, (DECIDES, ""), moved)
     assert "no analysis before weight 100" in text
 
 
@@ -145,7 +145,7 @@ SWITCHED = (
 )
 
 
-@pytest.mark.parametrize("check", [*CHECKS, rules_plan.plans], ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", [*CHECKS, rules.plan.plans], ids=lambda check: check.__name__)
 def test_rules_of_steps_let_blue_green_pass(check: Check) -> None:
     text = MANIFESTS
     steps = text[text.index("    canary:\n      stable") : text.index("---\n") + 4]
@@ -156,25 +156,25 @@ def test_blue_green_that_switches_by_itself_is_named() -> None:
     text = MANIFESTS
     steps = text[text.index("    canary:\n      stable") : text.index("---\n") + 4]
     assert "found true; expected false: a person switches" in said(
-        rules_rollout.vacuous, (steps, SWITCHED.replace("AUTO", "true"))
+        rules.rollout.vacuous, (steps, SWITCHED.replace("AUTO", "true"))
     )
 
 
 def test_a_field_that_we_do_not_know_is_a_finding() -> None:
-    text = said(rules_rollout.whole, ("maxUnavailable: 0", "maxUnavailabel: 0"))
+    text = said(rules.rollout.whole, ("maxUnavailable: 0", "maxUnavailabel: 0"))
     assert "the unknown field spec.strategy.canary.maxUnavailabel" in text
 
 
 def test_a_plan_with_enough_traffic_can_decide() -> None:
-    assert list(rules_plan.plans(environment())) == []
+    assert list(rules.plan.plans(environment())) == []
 
 
 def test_a_plan_that_cannot_decide_is_named_with_what_it_would_take(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(rules_plan, "RUNS", 5)
+    monkeypatch.setattr(rules.plan, "RUNS", 5)
     few = environment().limits.model_copy(update={"min_rate": 0.5})
-    (found,) = rules_plan.plans(replace(environment(), limits=few))
+    (found,) = rules.plan.plans(replace(environment(), limits=few))
     assert "simulated canaries that are no worse are promoted in 40 min" in str(found)
     assert found.field == "spec.strategy.canary.steps"
 
@@ -184,13 +184,13 @@ ASKED_AT_ONCE = "interval: 30s\n      count: 60", "interval: 0s\n      count: 60
 
 def test_a_plan_that_nothing_judges_is_told_once() -> None:
     edits = ("pause: {duration: 5m}", "setWeight: 30"), (DECIDES, "")
-    assert said(rules_rollout.vacuous, *edits)
-    assert not said(rules_plan.plans, *edits)
+    assert said(rules.rollout.vacuous, *edits)
+    assert not said(rules.plan.plans, *edits)
 
 
 def test_a_plan_without_time_is_named() -> None:
     edits = ("pause: {duration: 5m}", "setWeight: 30"), ASKED_AT_ONCE
-    assert "no step that lasts at a weight between 0 and 100" in said(rules_plan.plans, *edits)
+    assert "no step that lasts at a weight between 0 and 100" in said(rules.plan.plans, *edits)
 
 
 def said(check: Check, *edits: tuple[str, str]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from declared import environment, tree
-from preflight.deploy import rules_judge, rules_targets, rules_traffic
+from preflight.deploy import rules
 from preflight.deploy.tree import Environment, Finding, Tree
 
 RETRY = "  loadBalancer:\n    type: ConsistentHash"
@@ -20,7 +20,7 @@ SHADOW = (
 )
 
 
-@pytest.mark.parametrize("check", [rules_traffic.mirror, rules_traffic.sticky, rules_targets.arms])
+@pytest.mark.parametrize("check", [rules.traffic.mirror, rules.traffic.sticky, rules.targets.arms])
 def test_sound_manifests_break_no_rule(check: Callable[[Environment], Iterator[Finding]]) -> None:
     assert list(check(environment())) == []
 
@@ -28,11 +28,11 @@ def test_sound_manifests_break_no_rule(check: Callable[[Environment], Iterator[F
 @pytest.mark.parametrize(
     "check",
     [
-        rules_traffic.retries,
-        rules_traffic.bypassed,
-        rules_targets.routes,
-        rules_targets.scraped,
-        rules_judge.judged,
+        rules.traffic.retries,
+        rules.traffic.bypassed,
+        rules.targets.routes,
+        rules.targets.scraped,
+        rules.judge.judged,
     ],
 )
 def test_a_sound_tree_breaks_no_rule(check: Callable[[Tree], Iterator[Finding]]) -> None:
@@ -41,14 +41,14 @@ def test_a_sound_tree_breaks_no_rule(check: Callable[[Tree], Iterator[Finding]])
 
 def test_a_mirror_route_is_named_as_this_plugin_does_nothing_there() -> None:
     step = "- setMirrorRoute: {name: shadow, percentage: 10}"
-    (found,) = rules_traffic.mirror(environment(("- setWeight: 20", step)))
+    (found,) = rules.traffic.mirror(environment(("- setWeight: 20", step)))
     assert "steps.2.setMirrorRoute" in str(found)
     assert "does nothing there" in str(found)
 
 
 @pytest.mark.parametrize("name", ["taxi-canary", "taxi-stable"])
 def test_a_mirror_to_an_arm_is_named(name: str) -> None:
-    (found,) = rules_traffic.mirror(environment((TIMES, TIMES + MIRROR.replace("NAME", name))))
+    (found,) = rules.traffic.mirror(environment((TIMES, TIMES + MIRROR.replace("NAME", name))))
     assert f"found a mirror to {name}; expected a Service of pods that answer nobody" in str(found)
 
 
@@ -57,7 +57,7 @@ def test_a_mirror_may_reach_pods_of_its_own_alone(app: str, findings: int) -> No
     mirrored = TIMES, TIMES + MIRROR.replace("NAME", "taxi-shadow")
     first = "apiVersion: argoproj.io/v1alpha1\nkind: Rollout"
     service = first, SHADOW.replace("SHADOW", app) + first
-    assert len(list(rules_traffic.mirror(environment(mirrored, service)))) == findings
+    assert len(list(rules.traffic.mirror(environment(mirrored, service)))) == findings
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_mirror_may_reach_pods_of_its_own_alone(app: str, findings: int) -> No
     ],
 )
 def test_a_hash_that_the_weights_would_not_follow_is_named(old: str, new: str, words: str) -> None:
-    text = "\n".join(map(str, rules_traffic.sticky(environment((old, new)))))
+    text = "\n".join(map(str, rules.traffic.sticky(environment((old, new)))))
     assert words in text
 
 
@@ -97,7 +97,7 @@ def test_a_hash_that_the_weights_would_not_follow_is_named(old: str, new: str, w
     ],
 )
 def test_a_retry_on_an_arm_is_named(old: str, new: str, words: str) -> None:
-    (found,) = rules_traffic.retries(tree(environment((old, new))))
+    (found,) = rules.traffic.retries(tree(environment((old, new))))
     assert words in str(found)
 
 
@@ -137,19 +137,19 @@ OF_HASH = "app: taxi, rollouts-pod-template-hash: abc"
 )
 def test_a_way_past_the_weights_is_named(more: str, words: str) -> None:
     given = environment((ROUTED, more + ROUTED))
-    assert words in "\n".join(map(str, rules_traffic.bypassed(tree(given))))
+    assert words in "\n".join(map(str, rules.traffic.bypassed(tree(given))))
 
 
 def test_a_way_past_the_weights_in_the_platforms_files_is_named() -> None:
     more = ROUTE.replace("NAME", "taxi-canary").replace("KIND", "HTTPRoute")
     first = "---\napiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n"
-    (found,) = rules_traffic.bypassed(tree(platform=[(first, more + first)]))
+    (found,) = rules.traffic.bypassed(tree(platform=[(first, more + first)]))
     assert str(found).startswith("deploy/platform/monitoring.yaml: HTTPRoute/more")
 
 
 def test_a_route_to_other_pods_is_no_way_to_the_arms() -> None:
     more = ROUTE.replace("NAME", "judge").replace("KIND", "HTTPRoute")
-    assert not list(rules_traffic.bypassed(tree(environment((ROUTED, more + ROUTED)))))
+    assert not list(rules.traffic.bypassed(tree(environment((ROUTED, more + ROUTED)))))
 
 
 SELECTED = "name: taxi-canary, namespace: taxi-staging, labels: {app: taxi}}\nspec:\n  selector: {"
@@ -168,7 +168,7 @@ SELECTED = "name: taxi-canary, namespace: taxi-staging, labels: {app: taxi}}\nsp
     ],
 )
 def test_a_service_that_misses_its_pods_is_named(old: str, new: str, words: str) -> None:
-    assert words in "\n".join(map(str, rules_targets.arms(environment((old, new)))))
+    assert words in "\n".join(map(str, rules.targets.arms(environment((old, new)))))
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_metrics_of_another_arm_or_port_are_named(old: str, new: str, words: str
     edits = [(old, new)]
     if "ServiceMonitor" in new:
         edits.append(("podMetricsEndpoints", "endpoints"))
-    assert words in "\n".join(map(str, rules_targets.scraped(tree(platform=edits))))
+    assert words in "\n".join(map(str, rules.targets.scraped(tree(platform=edits))))
 
 
 @pytest.mark.parametrize(
@@ -204,11 +204,11 @@ def test_metrics_of_another_arm_or_port_are_named(old: str, new: str, words: str
 )
 def test_a_judge_that_would_see_nothing_is_named(option: str, words: str) -> None:
     given = environment(("--host, 0.0.0.0", f"--host, 0.0.0.0, '{option}'"))
-    assert words in "\n".join(map(str, rules_judge.judged(tree(given))))
+    assert words in "\n".join(map(str, rules.judge.judged(tree(given))))
 
 
 def test_labels_that_the_monitor_drops_are_named() -> None:
-    found = rules_judge.judged(tree(platform=[(", rollouts-pod-template-hash", "")]))
+    found = rules.judge.judged(tree(platform=[(", rollouts-pod-template-hash", "")]))
     assert "--selector by rollouts_pod_template_hash" in "\n".join(map(str, found))
 
 
@@ -238,27 +238,27 @@ def test_labels_that_the_monitor_drops_are_named() -> None:
     ],
 )
 def test_an_analysis_that_asks_nobody_is_named(old: str, new: str, words: str) -> None:
-    assert words in "\n".join(map(str, rules_judge.judged(tree(environment((old, new))))))
+    assert words in "\n".join(map(str, rules.judge.judged(tree(environment((old, new))))))
 
 
 def test_a_route_without_its_gateway_or_port_is_named() -> None:
     given = environment(("name: edge", "name: door"), ("          port: 80", "          port: 81"))
-    text = "\n".join(map(str, rules_targets.routes(tree(given))))
+    text = "\n".join(map(str, rules.targets.routes(tree(given))))
     assert "parentRefs.0.name: found door; expected one of edge" in text
     assert "backendRefs.taxi-canary.port: found 81; expected one of [80]" in text
 
 
 def test_a_route_of_a_listener_that_is_not_there_is_named() -> None:
     given = environment(("name: edge,", "name: edge, sectionName: https,"))
-    (found,) = rules_targets.routes(tree(given))
+    (found,) = rules.targets.routes(tree(given))
     assert "parentRefs.0.sectionName: found https; expected a listener of edge" in str(found)
     listening = [("listeners: []", "listeners: [{name: https}]")]
-    assert not list(rules_targets.routes(tree(given, platform=listening)))
+    assert not list(rules.targets.routes(tree(given, platform=listening)))
 
 
 def test_an_environment_that_nobody_watches_is_named() -> None:
     given = tree(platform=[("[taxi-staging, taxi-production]", "[taxi-production]")])
-    text = "\n".join(map(str, rules_targets.watched(given)))
+    text = "\n".join(map(str, rules.targets.watched(given)))
     assert "no PodMonitor or ServiceMonitor of its pods" in text
     assert "no dashboard" in text
     assert "no PrometheusRule" not in text

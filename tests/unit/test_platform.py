@@ -13,8 +13,9 @@ import yaml
 from conftest import ROOT
 from preflight import params, workspace
 from preflight import project as seam
-from preflight.deploy import manifests, rules_alerts, tree
+from preflight.deploy import manifests, tree
 from preflight.deploy.manifests import Manifests
+from preflight.deploy.rules import alerts
 from preflight.log.segments import Standard
 
 PLATFORM = ROOT / "deploy/platform"
@@ -60,8 +61,8 @@ def test_each_alert_has_an_owner_a_severity_and_a_page_that_says_what_to_do(
 
 def test_alerts_and_the_dashboard_read_only_what_somebody_emits() -> None:
     found = tree.load(ROOT)
-    assert list(rules_alerts.alerts(found)) == []
-    lost = rules_alerts.wrong("rate(preflight_lost_total[5m]) > 0", rules_alerts.emitted(found))
+    assert list(alerts.alerts(found)) == []
+    lost = alerts.wrong("rate(preflight_lost_total[5m]) > 0", alerts.emitted(found))
     assert list(lost) == [("the metric preflight_lost_total", "one that somebody emits")]
 
 

@@ -14,6 +14,7 @@ from preflight.workspace import run
 
 SHOWN = 10  # releases that an error lists
 SHORT = 7  # least digits of a commit
+FEW = 4  # digits that somebody may have taken for enough; fewer are of a version
 TOLD = "%ct%x00%an%x00%s%x00%(trailers:key=By,valueonly)%x00%(trailers:key=Reason,valueonly)"
 
 
@@ -170,7 +171,7 @@ def _named(
 def _unknown(root: Path, known: Sequence[Recorded], word: str) -> Problem:
     commits = (commit for each in known for commit in (each.release.commit, each.at))
     remedy = f"Known are {listed(known)}."
-    if len(word) < SHORT and any(commit.startswith(word.lower()) for commit in commits):
+    if FEW <= len(word) < SHORT and any(commit.startswith(word.lower()) for commit in commits):
         expected = f"a version, an id, or {SHORT} digits of a commit at least"
         return Problem(f"release {word}", f"{len(word)} digits of a commit", expected, remedy)
     checkout.require_whole(root)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from functools import lru_cache
 
-from preflight.deploy.rules_rollout import vacuous
+from preflight.deploy.rules.rollout import vacuous
 from preflight.deploy.steps import held, weight_at
 from preflight.deploy.tree import Environment, Finding
 from preflight.errors import NoData, Problem
