@@ -11,5 +11,5 @@ from preflight.rehearsal.faults import FAULTS
 place = Path(sys.argv[1])
 shutil.rmtree(place, ignore_errors=True)
 folder = bento.build(Path.cwd())
-for name, plant in {"honest": None, "errors": FAULTS["errors"].plant}.items():
-    copies.copied(folder, place / name, plant)
+shutil.copytree(folder, place / "honest", symlinks=True)
+copies.copied(folder, place / "errors", FAULTS["errors"].plant or {})

@@ -44,7 +44,7 @@ def test_a_candidate_that_errs_is_aborted_and_leaves_a_record_a_picture_and_no_p
 def test_manifests_that_are_missing_are_one_line(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(Problem, match=r"deploy/rendered/nowhere\.yaml"):
+    with pytest.raises(Problem, match="nowhere; expected one of production, staging"):
         rehearsed.of_checkout(checkout, Wanted(environment="nowhere"), lambda _: None)
     assert not (checkout / PLACE).exists()
     monkeypatch.chdir(checkout)

@@ -338,7 +338,7 @@ def test_a_generator_that_cannot_write_its_answers_is_told(
     stub: Stub, asked: Path, tmp_path: Path
 ) -> None:
     with (
-        pytest.raises(Problem, match=r"exit status 1: OSError: .* File too large"),
+        pytest.raises(Problem, match="exit status 1: "),
         traffic.generating(stub.address, KEY, asked, 400.0, tmp_path / "t") as running,
     ):
         most = 20_000  # bytes; its log has fewer
