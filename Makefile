@@ -29,7 +29,7 @@ demo: setup ## the whole way in a scratch clone: data, model, registry, Bento, a
 test: setup ## unit and integration tests, with branch coverage
 	@mkdir -p .preflight/coverage && .venv/bin/coverage erase
 	@rm -f reports/coverage.json $(CODE_EVIDENCE)
-	@.venv/bin/coverage run -m pytest --numprocesses logical --dist loadfile $(EVIDENCE); status=$$?; \
+	@.venv/bin/coverage run -m pytest --numprocesses logical --dist loadfile --no-loadscope-reorder $(EVIDENCE); status=$$?; \
 	.venv/bin/coverage combine -q && .venv/bin/coverage json -q --fail-under=0 -o reports/coverage.json && \
 	$(if $(EVIDENCE),.venv/bin/preflight coverage,echo "coverage: uncommitted changes, so no evidence is kept") && \
 	.venv/bin/coverage report && exit $$status
