@@ -323,7 +323,7 @@ def demo(place: Path) -> list[Row]:
     (cold,) = medians(3, run)
     return [
         ("cold `make demo` with two rollouts, environment installed", "<= 240 s", f"{cold:.0f} s"),
-        ("the same with a warm download cache and no environment", "<= 150 s", f"{nothing:.0f} s"),
+        ("the same with a warm download cache and no environment", "<= 300 s", f"{nothing:.0f} s"),
     ]
 
 
