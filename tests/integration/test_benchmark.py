@@ -9,7 +9,7 @@ import pytest
 from conftest import commit, git
 from preflight import lineage
 from preflight.champion import Champion
-from preflight.gates import benchmark, limits
+from preflight.gates import benchmark, limits, load
 from preflight.gates.case import Case
 from preflight.gates.run import opened
 
@@ -56,5 +56,6 @@ def test_what_runs_the_same_bytes_is_not_timed(built: Path, checkout: Path) -> N
     with opened(
         checkout, lineage.head(checkout), Champion("merge base", base, built), known
     ) as found:
-        (line,) = benchmark.judge(found).evidence
-    assert (line.status, line.check) == ("pass", "unchanged")
+        for gate in (benchmark, load):
+            (line,) = gate.judge(found).evidence
+            assert (line.gate, line.status, line.check) == (gate.GATE, "pass", "unchanged")

@@ -58,9 +58,7 @@ def judge(case: Case) -> Findings:
         line = told(GATE, "champion", "The champion's times are known.", True, found)
         return Findings(evidence=(line,))
     if case.runs_alike:  # a difference of times would be noise, and a red one a lie
-        claim = "What runs is the champion's, byte by byte: model, code, parameters and locks."
-        line = told(GATE, "unchanged", claim, True, f"as in {str(case.champion.commit)[:12]}")
-        return Findings(evidence=(line,))
+        return Findings(evidence=(case.alike(GATE),))
     lines: list[Evidence] = []
     timed: dict[Workload, Timed] = {}
     for workload in WORKLOADS:

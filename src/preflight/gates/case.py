@@ -14,6 +14,7 @@ from preflight import params, reference, table
 from preflight.champion import Champion
 from preflight.contract import Contract
 from preflight.errors import NoData, Problem
+from preflight.evidence import Evidence, told
 from preflight.files import replacing, sha256
 from preflight.gates.limits import Gates
 from preflight.gates.side import Arrays, Side
@@ -82,6 +83,11 @@ class Case:
         commits = self.champion.commit, self.commit
         told = run(self.root, "git", "diff", "--quiet", *commits, "--", *RUNS, check=False)
         return told.returncode == 0
+
+    def alike(self, gate: str) -> Evidence:
+        """The one check of a gate that has nothing to time, as what runs is the champion's."""
+        claim = "What runs is the champion's, byte by byte: model, code, parameters and locks."
+        return told(gate, "unchanged", claim, True, f"as in {str(self.champion.commit)[:12]}")
 
     @cached_property
     def changed(self) -> str:

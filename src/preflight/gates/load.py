@@ -21,7 +21,9 @@ GATE = "load"
 
 
 def judge(case: Case) -> Findings:
-    """Load both sides' services in turn and compare."""
+    """Load both sides' services in turn and compare; what runs the champion's bytes was judged."""
+    if case.runs_alike:
+        return Findings(evidence=(case.alike(GATE),))
     limits = case.limits.load
     count = round(limits.min_rate * generator.WINDOW_SECONDS)
     days = [
