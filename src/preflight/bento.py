@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -31,6 +33,8 @@ from preflight.workspace import clone, environment, failed
 START_SECONDS = 60
 PROBLEM = "errors.Problem: "
 UNCAPPED = 1e9  # requests a second
+PORTS = range(20_000, 32_000)
+PLACES = count(secrets.randbelow(len(PORTS)))  # in PORTS, of those to be given
 log = logging.getLogger("preflight")
 
 
@@ -130,11 +134,18 @@ def require_free(port: int) -> None:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
+    """A port of 127.0.0.1 that nobody has, for a server that is about to start; another each time.
+
+    Below those that systems give to connections: such a one could be taken before the server has
+    it, and stays taken for a minute. Raises Problem where none is free.
+    """
+    for place in islice(PLACES, len(PORTS)):
+        port = PORTS[place % len(PORTS)]
+        with socket.socket() as found, suppress(OSError):
+            found.bind(("127.0.0.1", port))
+            return port
+    many = f"none free of {PORTS.start} to {PORTS.stop - 1}"
+    raise Problem("127.0.0.1", many, "a free port", "Stop what listens there.")
 
 
 def remembering(state: Path) -> dict[str, str]:

@@ -76,7 +76,8 @@ def main() -> None:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     os.environ.update(QUIET)
     for each in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(each, _stop)
+        if signal.getsignal(each) is not signal.SIG_IGN:  # nohup means it
+            signal.signal(each, _stop)
     os.environ["PATH"] = workspace.environment(Path.cwd())["PATH"]
 
 

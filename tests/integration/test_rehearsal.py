@@ -41,11 +41,14 @@ def test_a_candidate_that_errs_is_aborted_and_leaves_a_record_a_picture_and_no_p
     assert git(checkout, "status", "--porcelain") == ""
 
 
-def test_manifests_that_are_missing_are_one_line(
+def test_what_cannot_be_rehearsed_is_one_line(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(Problem, match="nowhere; expected one of production, staging"):
         rehearsed.of_checkout(checkout, Wanted(environment="nowhere"), lambda _: None)
+    outside = Wanted(fault="judge-down", faulty="stable")
+    with pytest.raises(Problem, match="--arm: found stable for judge-down, which comes from out"):
+        rehearsed.of_checkout(checkout, outside, lambda _: None)
     assert not (checkout / PLACE).exists()
     monkeypatch.chdir(checkout)
     done = CliRunner().invoke(cli.main, ["rehearse", "--fault", "gremlins"])

@@ -274,10 +274,9 @@ def test_an_abort_empties_the_canary_within_a_second(scene: Scene) -> None:
     with load(scene) as found:
         more(found, 30)
         verdict = time.monotonic()
-        took = scene.proxy.route({STABLE: 100}, DECLARED.release)
+        scene.proxy.route({STABLE: 100}, DECLARED.release)
         more(found, 60)
     last = max(at for at, _ in scene.new.seen)
-    assert took < 1
     assert last - verdict < 1
     assert found.failed == []
 

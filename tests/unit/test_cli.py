@@ -1,6 +1,11 @@
 """The command's mistakes are one line, and its status says what kind they are."""
 
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
+from subprocess import DEVNULL, PIPE
 
 import pytest
 from click.testing import CliRunner
@@ -35,6 +40,34 @@ def test_each_end_has_its_status(
     monkeypatch.setattr(restore, "restore", raising(error))
     done = CliRunner().invoke(cli.main, ["restore"])
     assert (done.exit_code, done.stderr.strip()) == (status, said)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_who_ends_a_command_ends_what_it_has_started(number: int, tmp_path: Path) -> None:
+    """By an end as of Ctrl-C, whose status says which signal it was."""
+    assert ended(number, tmp_path) == 128 + number
+
+
+def test_a_command_under_nohup_goes_on_when_its_terminal_is_gone(
+    tmp_path: Path,
+) -> None:
+    assert ended(signal.SIGHUP, tmp_path, "nohup") is None
+
+
+def ended(number: int, folder: Path, *before: str) -> int | None:
+    """The status with which a command ends that gets a signal; None where it goes on."""
+    command = str(Path(sys.executable).with_name("preflight"))
+    words = (command, "probe", "http://127.0.0.1:1", "--log", str(folder / "probes.jsonl"))
+    with subprocess.Popen([*before, *words], stdout=PIPE, stderr=DEVNULL, stdin=DEVNULL) as found:
+        assert found.stdout is not None
+        found.stdout.readline()
+        found.send_signal(number)
+        try:
+            return found.wait(5 if not before else 1)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            found.kill()
 
 
 def test_an_unknown_command_is_refused() -> None:

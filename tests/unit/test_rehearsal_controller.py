@@ -2,13 +2,20 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from preflight.deploy.declared import Analysis, Declared, Metric, Pause, SetWeight, Step
 from preflight.errors import Problem
+from preflight.rehearsal import rehearse
 from preflight.rehearsal.analysis import AnalysisRun
 from preflight.rehearsal.controller import Controller
+from preflight.rehearsal.plan import Plan, Release
+from preflight.rehearsal.rehearse import Course
+from preflight.rehearsal.told import Told
 
 DECIDE = Metric(
     "decide", 30.0, 4, 0, 4, 1, 100, frozenset({"promote"}), frozenset({"abort"}), "{$.result}"
@@ -125,6 +132,32 @@ def test_without_an_analysis_nothing_is_asked_and_everything_is_promoted() -> No
     """Why lint-deploy refuses such a rollout."""
     vacuous = declared(steps=(SetWeight(5), Pause(60.0)), background=None)
     assert ran(["abort"], vacuous).state == "promoted"
+
+
+def test_traffic_is_late_from_the_end_on_and_not_from_an_answer_long_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A pause behind the last analysis takes half a second here; traffic moves at once."""
+    for name in ("WARM_SECONDS", "AFTER_SECONDS", "TICK_SECONDS"):
+        monkeypatch.setattr(rehearse, name, 0.001)
+    steps = (SetWeight(5), Analysis(("decide",)), SetWeight(80), Pause(500.0))
+    answer = {"result": "promote", "reason": "All is well.", "requests": [1, 1], "metrics": []}
+    nothing = Path("nowhere")
+    release = Release("a", nothing, nothing)
+    plan = Plan("staging", declared(steps, background=None), release, release, nothing, faster=1e3)
+    stage: Any = SimpleNamespace(
+        plan=plan,
+        release=release,
+        judge=SimpleNamespace(ask=lambda *_: answer),
+        weigh=lambda _: None,
+        promote=lambda: None,
+    )
+    course = Course(stage, Told(lambda _: None))
+    course.run()
+    assert course.state == "promoted"
+    assert course.seconds >= 0.5
+    assert course.moved is not None
+    assert course.moved < 0.2
 
 
 def test_a_pause_without_an_end_waits_for_a_person() -> None:

@@ -5,6 +5,7 @@ import io
 import click
 import pytest
 
+from preflight.rehearsal import commands
 from preflight.rehearsal.record import Event, Look
 from preflight.rehearsal.timeline import Timeline, summary
 from preflight.rehearsal.told import NO_ANSWER, Told
@@ -52,6 +53,7 @@ def test_the_end_says_what_callers_met_and_what_was_not_shown(state: str, colour
     said = summary(rehearsal(state=state))
     assert click.style(rehearsal(state=state).title, fg=colour, bold=True) in said
     assert "24,000 requests at 300 a second, 5,000 of the canary: 0 failed" in said
+    assert "half of the answers within 3.0 ms, 99% within 20.0 ms" in said
     assert "700 entities met the canary, 0 left it" in said
     assert "Not rehearsed: the controller" in said
 
@@ -76,6 +78,22 @@ def test_a_fault_that_ends_as_it_must_says_so() -> None:
     right = summary(rehearsal(fault="errors", state="aborted"))
     assert "fault errors: aborted, as it must" in right
     assert "and must be aborted" in summary(rehearsal(fault="errors"))
+
+
+@pytest.mark.parametrize(
+    ("state", "faulty", "status"),
+    [
+        ("aborted", "canary", 0),
+        ("promoted", "canary", 1),
+        ("promoted", "stable", 0),
+        ("aborted", "stable", 1),
+        ("paused", "stable", 2),
+    ],
+)
+def test_a_fault_in_the_canary_must_end_as_it_must_and_beside_one_in_stable_the_end_counts(
+    state: str, faulty: str, status: int
+) -> None:
+    assert commands._status(rehearsal(fault="errors", state=state, faulty=faulty)) == status
 
 
 def test_failures_that_nobody_answered_are_told_apart() -> None:

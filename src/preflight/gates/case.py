@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import yaml
 from numpy.typing import NDArray
 
 from preflight import params, reference, table
@@ -25,7 +26,7 @@ from preflight.workspace import run
 
 MOST_ROWS = 150_000
 REFERENCE_ROWS = 2_000
-# What a stage, the service and their tools run, or are set by.
+# What a stage, the service and their tools run, or are set by, beside what bentofile.yaml includes.
 RUNS = ("src", "requirements", "params.yaml", "dvc.yaml", "bentofile.yaml", "pyproject.toml")
 
 
@@ -80,9 +81,11 @@ class Case:
         """Whether all that runs is the champion's: model, code, parameters and locks, by bytes."""
         if self.champion.commit is None or not self.unchanged:
             return False
+        file = yaml.safe_load((self.root / "bentofile.yaml").read_text(encoding="utf-8"))
+        included = [each.lstrip("/") for each in file["include"]]
         commits = self.champion.commit, self.commit
-        told = run(self.root, "git", "diff", "--quiet", *commits, "--", *RUNS, check=False)
-        return told.returncode == 0
+        compared = ("git", "diff", "--quiet", *commits, "--", *RUNS, *included)
+        return run(self.root, *compared, check=False).returncode == 0
 
     def alike(self, gate: str) -> Evidence:
         """The one check of a gate that has nothing to time, as what runs is the champion's."""

@@ -39,7 +39,6 @@ class Arm:
         """Start it, and do not wait; `command` names the port."""
         self.name, self.key, self.restarts = name, key, 0
         self.address = f"http://127.0.0.1:{command[-1]}"
-        self.headers = {"content-type": "application/json", "authorization": f"Bearer {key}"}
         self._command, self._logged, self._variables = command, logged, variables
         self._ending, self._lock = threading.Event(), threading.Lock()
         self._family: set[psutil.Process] = set()

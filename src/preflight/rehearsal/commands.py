@@ -71,7 +71,8 @@ def rehearse(
 ) -> None:
     """Rehearse this commit's rollout: two Bentos behind a real Envoy, the judge, the same steps.
 
-    Exit status: 0 promoted, 1 aborted, 2 paused. With a fault 0 where it ends as it must, else 1.
+    Exit status: 0 promoted, 1 aborted, 2 paused. With a fault in the canary 0 where it ends as it
+    must, else 1.
 
     Example: preflight rehearse --fault errors
     """
@@ -89,7 +90,7 @@ def rehearse(
 def _status(found: "Rehearsal") -> int:
     from preflight.rehearsal.faults import FAULTS
 
-    if found.fault is None:
+    if found.fault is None or found.faulty == "stable":  # a canary beside a bad stable may go on
         return ENDS.get(found.state, 2)
     return 0 if FAULTS[found.fault].ends(found.state) else 1
 

@@ -53,8 +53,8 @@ class Proxy:
             raise Problem("Envoy", "no process", "a running one", "Start it first.")
         return self._process.pid
 
-    def clusters(self, instances: Mapping[str, Sequence[str]]) -> float:
-        """Say which addresses are behind each cluster; returns the seconds until it is so.
+    def clusters(self, instances: Mapping[str, Sequence[str]]) -> None:
+        """Say which addresses are behind each cluster; returns once it is so.
 
         A cluster whose instances change finishes the requests that it has on the old ones.
         Raises Problem with Envoy's reason when it refuses, and then nothing has changed.
@@ -65,32 +65,30 @@ class Proxy:
             wanted = "every cluster that the route leads to"
             raise Problem("clusters", f"no {', '.join(sorted(missing))}", wanted, "Route first.")
         self._version += 1
-        took = self._tell(xds.CDS, xds.clusters(self._declared, instances, self._version))
+        self._tell(xds.CDS, xds.clusters(self._declared, instances, self._version))
         self._instances = dict(instances)
-        return took
 
-    def route(self, weights: Mapping[str, int], release: str, mirror: str | None = None) -> float:
-        """Split requests by weights of the clusters; returns the seconds until it is so.
+    def route(self, weights: Mapping[str, int], release: str, mirror: str | None = None) -> None:
+        """Split requests by weights of the clusters; returns once it is so.
 
         Entities fall into cohorts by `release`. With `mirror`, that cluster gets a copy of each
         request, whose X-Pair-Id is its original's. Raises Problem as `clusters` does.
         """
         self._version += 1
         resource = xds.routes(self._declared, weights, release, mirror, self._version)
-        took = self._tell(xds.RDS, resource)
+        self._tell(xds.RDS, resource)
         self._routed = {self._declared.stable, self._declared.canary} | {mirror or ""} - {""}
-        return took
 
-    def promote(self, instances: Sequence[str], release: str) -> float:
-        """Put the canary's `instances` in stable's place, dropping no request; returns seconds.
+    def promote(self, instances: Sequence[str], release: str) -> None:
+        """Put the canary's `instances` in stable's place, dropping no request.
 
         Afterwards all traffic is on stable, and its old instances get no new request; what they
         have begun they should be let finish.
         """
         stable, canary = self._declared.stable, self._declared.canary
-        took = self.route({canary: 100}, release)
-        took += self.clusters({**self._instances, stable: instances})
-        return took + self.route({stable: 100}, release)
+        self.route({canary: 100}, release)
+        self.clusters({**self._instances, stable: instances})
+        self.route({stable: 100}, release)
 
     def restart(self) -> None:
         """Kill it, and start it again on the same ports from the same files; it counts from 0."""
@@ -128,12 +126,12 @@ class Proxy:
             self._process.kill()
             self._process.wait()
 
-    def _tell(self, file: str, resource: xds.Resource) -> float:
+    def _tell(self, file: str, resource: xds.Resource) -> None:
         """Put a file in its place; where Envoy does not take it, the one before is put back."""
         path = self._folder / file
         if self._process is None:
             write_json(path, resource)
-            return 0.0
+            return
         kept, logged = json.loads(path.read_text()), (self._folder / LOG).stat().st_size
         refused = self._state(file)[1]
         start = time.perf_counter()
@@ -141,7 +139,7 @@ class Proxy:
         while time.perf_counter() - start < TAKEN_SECONDS:
             version, now = self._state(file)
             if version == resource["version_info"]:
-                return time.perf_counter() - start
+                return
             if now > refused:
                 break
             time.sleep(POLL_SECONDS)

@@ -83,8 +83,9 @@ def served(answers: Sequence[Answer], began: float, ended: float) -> Served:
 class Course:
     """One rollout: the controller asks the judge, and the stage does what it decides.
 
-    `began` and `ended` are of the last release's steps, `decided` is when the judge's last answer
-    came, in seconds since 1970; `moved` are the seconds from it until the proxy did as it says.
+    `began` and `ended` are of the last release's steps, `decided` is when the end was known: with
+    the judge's last answer, or as a last pause was over; all in seconds since 1970. `moved` are the
+    seconds from then until the proxy did as the end says.
     """
 
     def __init__(self, stage: Stage, told: Told) -> None:
@@ -144,8 +145,10 @@ class Course:
         if self._fault and self._weight >= self._begins_at:
             begin, self._fault = self._fault, None
             begin()
-        controller = self.controller
+        controller, start = self.controller, time.time()
         controller.tick(self._now, self._ask)
+        if controller.ended:
+            self.decided = max(self.decided, start)
         self.ended = time.time()  # what moves traffic now is no rise of the weight any more
         if controller.weight != self._weight:
             self._weigh()

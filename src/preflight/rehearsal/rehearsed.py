@@ -49,6 +49,7 @@ def of_checkout(root: Path, wanted: Wanted, tell: Tell) -> tuple[Rehearsal, Path
     """
     lineage.require_committed(root)
     _require_declared(root, wanted.environment)
+    _require_arm(wanted)
     restore(root)
     commit = lineage.head(root)
     rival = champion.bring(root, champion.resolve(root, commit))
@@ -61,6 +62,14 @@ def _require_declared(root: Path, environment: str) -> None:
         raise Problem(
             "the environment", environment, f"one of {', '.join(known)}", "Name one of these."
         )
+
+
+def _require_arm(wanted: Wanted) -> None:
+    if wanted.faulty == "stable" and wanted.fault and FAULTS[wanted.fault].plant is None:
+        found = f"stable for {wanted.fault}, which comes from outside"
+        planted = ", ".join(name for name, each in FAULTS.items() if each.plant is not None)
+        expected = f"canary, or one that is planted in an arm: {planted}"
+        raise Problem("--arm", found, expected, "Leave --arm out, or name another fault.")
 
 
 def against(

@@ -14,7 +14,7 @@ from preflight.rehearsal.answers import Answer, read
 from preflight.rehearsal.arms import Arm, Arms, arms
 from preflight.rehearsal.envoy import Proxy, proxied
 from preflight.rehearsal.judging import Judge, judging
-from preflight.rehearsal.plan import Plan, Release
+from preflight.rehearsal.plan import Plan, Release, Side
 from preflight.rehearsal.traffic import Traffic, generating
 from preflight.rollout.verdict import Verdict
 from preflight.rollout.watcher import Targets, watch
@@ -30,7 +30,7 @@ class Stage:
     def __init__(self, root: Path, plan: Plan, folder: Path, stack: ExitStack) -> None:
         """Start it all in an empty `folder`; `stack` ends it. Raises Problem."""
         self.plan, self.release = plan, plan.candidate
-        self._stack, self._started = stack, 0
+        self._started = 0
         self._arms: Arms = stack.enter_context(arms(folder / "arms"))
         self.stable, self.canary = self._start("stable"), self._start("canary")
         self.stable.ready()
@@ -51,12 +51,11 @@ class Stage:
             )
         )
 
-    def _start(self, side: str) -> Arm:
+    def _start(self, side: Side) -> Arm:
         """Start an arm's process, and do not wait for it."""
         self._started += 1
         release = self.plan.stable if side == "stable" else self.release
-        fault = self.plan.fault if self.plan.faulty == side else None
-        name = f"{side}-{self._started}"
+        fault, name = self.plan.planted(side), f"{side}-{self._started}"
         plant = fault.plant if fault else None
         return self._arms.start(name, release.root, release.bento, plant)
 

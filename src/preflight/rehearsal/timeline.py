@@ -73,6 +73,7 @@ def summary(found: Rehearsal) -> str:
         f"  {found.reason}",
         f"  {served.requests:,} requests at {served.rate:.0f} a second, {served.canary:,} of the "
         f"canary: {served.failed:,} failed" + _unreached(served.unreached),
+        f"  half of the answers within {served.p50_ms:.1f} ms, 99% within {served.p99_ms:.1f} ms",
         f"  {served.entities:,} entities met the canary, {served.left:,} left it while its "
         "weight rose",
         f"  {_moved(found)}{found.seconds:.0f} s of rollout, "
