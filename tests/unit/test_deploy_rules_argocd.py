@@ -13,7 +13,13 @@ from preflight.deploy.tree import Files, Tree
 ROOT = Path(__file__).parents[2]
 PLACE = "deploy/platform/argocd/environments.yaml"
 WEIGHT = ".spec.rules[]?.backendRefs[]?.weight"
-HEADER = '.spec.rules[]? | select((.name // "") | startswith("taxi-header"))'
+SWITCHES = """\
+        - group: ""
+          kind: ConfigMap
+          name: taxi-switches
+          jsonPointers: [/data]
+"""
+BACK, ELSE = "selfHeal puts the kill switch back", "whoever changes it, nobody sees it"
 
 
 def told(*edits: tuple[str, str], strategy: tuple[str, str] | None = None) -> str:
@@ -24,7 +30,7 @@ def told(*edits: tuple[str, str], strategy: tuple[str, str] | None = None) -> st
     return "\n".join(map(str, rules.argocd.applied(Tree(ROOT, (production, staging), (file,)))))
 
 
-def test_what_ships_applies_each_file_but_the_weights() -> None:
+def test_what_ships_applies_each_file_but_weights_and_switches() -> None:
     assert not told()
 
 
@@ -51,11 +57,31 @@ def test_what_ships_applies_each_file_but_the_weights() -> None:
         (f"            - {WEIGHT}\n", "", "none that ignores the weights of staging"),
         ("kind: HTTPRoute", "kind: HttpRoute", "none that ignores the weights of staging"),
         ("group: gateway.networking", "group: networking", "none that ignores the weights of sta"),
-        (HEADER, HEADER.replace("startswith", "startwith"), "startwith"),
-        (HEADER, HEADER.replace(".spec.rules", ".spec.rule"), "expected a field of the HTTPRoute"),
+        (SWITCHES, "", "ignoreDifferences: found none of ConfigMap/taxi-switches; expected"),
+        (SWITCHES, "", BACK),
+        *(
+            (SWITCHES, SWITCHES.replace(old, new), words)
+            for old, new in (
+                ("name: taxi-switches", "name: taxi-switchs"),
+                ("          name: taxi-switches\n", ""),
+                ("kind: ConfigMap", "kind: Secret"),
+                ('group: ""', "group: apps"),
+                ("[/data]", "[/data/mode]"),
+                ("[/data]", "[/data, /metadata]"),
+                ("jsonPointers: [/data]", "jqPathExpressions: [.data]"),
+            )
+            for words in (BACK, ELSE)
+        ),
+        (SWITCHES, f"{SWITCHES}        - {{kind: Service, jsonPointers: [/spec]}}\n", ELSE),
+        ("jqPathExpressions:", "jsonPointers: [/spec]\n          jqPathExpressions:", ELSE),
+        ("kind: HTTPRoute", "kind: HTTPRoute\n          name: taxi-shadow", ELSE),
     ],
 )
 def test_an_application_that_applies_or_ignores_something_else_is_named(
     old: str, new: str, words: str
 ) -> None:
     assert words in told((old, new))
+
+
+def test_the_core_group_may_be_left_out() -> None:
+    assert not told((SWITCHES, SWITCHES.replace('group: ""\n          kind', "kind")))

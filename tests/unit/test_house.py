@@ -109,6 +109,11 @@ def test_the_generated_docs_are_of_this_code(tmp_path: Path) -> None:
     assert path.read_text() == schema, "run `preflight docs`"
 
 
+def test_a_key_of_one_word_is_documented_as_that_word() -> None:
+    _, make = docs.PARTS["params"]
+    assert "| `arm` | shadow or null | `null` |" in make(ROOT).splitlines()
+
+
 def test_every_link_in_the_docs_leads_somewhere() -> None:
     for path in [Path("README.md"), *(file for file in FILES if file.suffix == ".md")]:
         for link in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", (ROOT / path).read_text()):

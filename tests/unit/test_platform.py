@@ -24,7 +24,7 @@ ENVIRONMENTS = ("staging", "production")
 REQUIRED = os.environ.get("REQUIRE_TOOLS") == "1"
 PATH = f"{ROOT / '.preflight/go'}{os.pathsep}{os.environ['PATH']}"
 PROMTOOL, KUSTOMIZE = (shutil.which(each, path=PATH) for each in ("promtool", "kustomize"))
-LINK = re.compile(r"https://github\.com/your-org/taxi/blob/main/(docs/\w+\.md)#([a-z-]+)")
+LINK = re.compile(r"https://github\.com/[\w-]+/[\w.-]+/blob/main/(docs/\w+\.md)#([a-z-]+)")
 
 
 def read(place: str) -> Manifests:
@@ -51,7 +51,7 @@ def test_each_alert_has_an_owner_a_severity_and_a_page_that_says_what_to_do(
     rule: dict[str, Any],
 ) -> None:
     teams = (ROOT / ".github/CODEOWNERS").read_text(encoding="utf-8")
-    assert f"@your-org/{rule['labels']['owner']}" in teams
+    assert re.search(rf"@[\w-]+/{rule['labels']['owner']}(?![\w-])", teams)
     assert rule["labels"]["severity"] in ("page", "ticket")
     assert rule["annotations"]["summary"]
     link = LINK.fullmatch(rule["annotations"]["runbook_url"])
@@ -164,7 +164,7 @@ def test_argo_cd_may_apply_what_is_rendered_and_nothing_else(environment: str) -
     assert [each["namespace"] for each in project["destinations"]] == [f"taxi-{environment}"]
 
 
-def test_argo_cd_reads_each_rendered_file_and_leaves_the_weights_to_the_rollout() -> None:
+def test_argo_cd_reads_each_rendered_file_and_leaves_weights_and_switches_as_they_are() -> None:
     spec = read("argocd/environments.yaml").one("ApplicationSet")["spec"]
     [listed] = spec["generators"]
     names = [each["environment"] for each in listed["list"]["elements"]]
@@ -173,8 +173,15 @@ def test_argo_cd_reads_each_rendered_file_and_leaves_the_weights_to_the_rollout(
         include = source["directory"]["include"].replace("{{.environment}}", name)
         assert (ROOT / source["path"] / include).is_file()
     assert sorted(names) == sorted(each.stem for each in (ROOT / source["path"]).glob("*.yaml"))
-    [ignored] = spec["template"]["spec"]["ignoreDifferences"]
-    assert ".spec.rules[]?.backendRefs[]?.weight" in ignored["jqPathExpressions"]
+    weights, switches = spec["template"]["spec"]["ignoreDifferences"]
+    assert weights["jqPathExpressions"] == [".spec.rules[]?.backendRefs[]?.weight"]
+    for name in names:
+        [volumes] = [
+            each["projected"]["sources"]
+            for each in rendered(name).one("Rollout")["spec"]["template"]["spec"]["volumes"]
+            if "projected" in each
+        ]
+        assert {"name": switches["name"]} in [each.get("configMap") for each in volumes]
     options = spec["template"]["spec"]["syncPolicy"]["syncOptions"]
     assert "ApplyOutOfSyncOnly=true" in options
     assert "RespectIgnoreDifferences=true" not in options

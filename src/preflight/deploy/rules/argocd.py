@@ -1,5 +1,6 @@
 """The rule of Argo CD: which files it applies, and which differences it must not mind."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -7,16 +8,16 @@ from typing import Any
 from preflight.deploy.manifests import Object
 from preflight.deploy.tree import RENDERED, Environment, Files, Finding, Tree
 
-BRANCH, GROUP = "main", "gateway.networking.k8s.io"
-TEMPLATE = "spec.template.spec"
+BRANCH, TEMPLATE, FIELDS = "main", "spec.template.spec", "jqPathExpressions"
+ROUTE = {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute"}
+SWITCHES = {"group": "", "kind": "ConfigMap", "jsonPointers": ["/data"]}
 NAME = re.compile(r"\{\{\s*\.environment\s*\}\}")
 PATH = re.compile(r"(\.\w+(\[\])?\??)+")  # of jq, what can be read without it
 PART = re.compile(r"\.(\w+)(\[\])?")
-SELECT = re.compile(r'select\(\(\.name // ""\) \| startswith\("[\w-]+"\)\)')
 
 
 def applied(tree: Tree) -> Iterator[Finding]:
-    """Argo CD applies main's rendered file of each environment by itself, all but the weights."""
+    """Argo CD applies main's rendered files by itself, all but the weights and the switches."""
     for file, each in tree.all("ApplicationSet"):
         for field, found, expected, remedy in (
             *_listed(tree, each),
@@ -58,23 +59,45 @@ def _source(tree: Tree, each: Object) -> Told:
 
 
 def _ignored(tree: Tree, each: Object) -> Told:
-    """Expressions of the route's fields reach some, one of them all weights that are moved."""
+    """Fields of the route and the switches, which somebody moves: these, and nothing else."""
     field = f"{TEMPLATE}.ignoreDifferences"
-    known = each["spec"]["template"]["spec"].get("ignoreDifferences") or ()
-    mine = [one for one in known if (one.get("group"), one.get("kind")) == (GROUP, "HTTPRoute")]
-    expressions = [str(one) for each in mine for one in each.get("jqPathExpressions") or ()]
+    spec = each["spec"]["template"]["spec"]
+    known = [{"group": ""} | one for one in spec.get("ignoreDifferences") or ()]
+    routes = [one for one in known if one == ROUTE | {FIELDS: one.get(FIELDS)}]
+    switches = {name: SWITCHES | {"name": name} for name in map(_switches, tree.environments)}
+    for one in known:
+        if one not in (*routes, *switches.values()):
+            words = f"{FIELDS} of the HTTPRoute, or the switches' /data"
+            yield field, _said(one), words, "Take it out: whoever changes it, nobody sees it."
+    for name, wanted in switches.items():
+        if wanted not in known:
+            remedy = "selfHeal puts the kill switch back that somebody turned at night."
+            yield field, f"none of ConfigMap/{name}", _said(wanted), remedy
+    yield from _moved(tree, field, [str(one) for each in routes for one in each[FIELDS] or ()])
+
+
+def _moved(tree: Tree, field: str, expressions: list[str]) -> Told:
+    """Expressions reach some of the route's fields, one of them all weights that are moved."""
     for one in expressions:
-        path, _, more = (part.strip() for part in one.partition("|"))
-        if not PATH.fullmatch(path) or (more and not SELECT.fullmatch(more)):
-            words = 'a path, or one and select((.name // "") | startswith("..."))'
-            yield field, one, words, "Mend it: another form cannot be checked here."
-        elif not any(_reached(env, path) for env in tree.environments):
+        if not PATH.fullmatch(one):
+            yield field, one, "a path", "Mend it: another form cannot be checked here."
+        elif not any(_reached(env, one) for env in tree.environments):
             yield field, one, "a field of the HTTPRoute", "Mend it: it ignores nothing."
     for env in tree.environments:
         if env.canary and not any(_weights(env, one) for one in expressions):
-            words = f".spec.rules[]?.backendRefs[]?.weight of HTTPRoute, group {GROUP}"
+            words = f".spec.rules[]?.backendRefs[]?.weight of HTTPRoute, group {ROUTE['group']}"
             remedy = "Each sync would set the weights back in mid-rollout."
             yield field, f"none that ignores the weights of {env.name}", words, remedy
+
+
+def _switches(env: Environment) -> str:
+    """The ConfigMap that is edited at night, by the Rollout's name: there is one beside each."""
+    return f"{env.raw['metadata']['name']}-switches"
+
+
+def _said(ignored: Object) -> str:
+    """An entry of what is ignored, on a line."""
+    return json.dumps({key: value for key, value in ignored.items() if value != ""})
 
 
 def _weights(env: Environment, expression: str) -> bool:
