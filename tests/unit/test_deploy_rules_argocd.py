@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from declared import edited, environment
+from declared import MANIFESTS, edited, environment
 from preflight.deploy import rules
 from preflight.deploy.manifests import parse
 from preflight.deploy.tree import Files, Tree
@@ -22,10 +22,14 @@ SWITCHES = """\
 BACK, ELSE = "selfHeal puts the kill switch back", "whoever changes it, nobody sees it"
 
 
-def told(*edits: tuple[str, str], strategy: tuple[str, str] | None = None) -> str:
+STEPS = MANIFESTS[MANIFESTS.index("    canary:\n      stable") : MANIFESTS.index("---\n")]
+SWITCHED = "    blueGreen:\n      activeService: taxi-stable\n      previewService: taxi-canary\n"
+
+
+def told(*edits: tuple[str, str], strategy: tuple[str, str] = ("", "")) -> str:
     """What is found in the ApplicationSet that ships, with pieces replaced."""
     file = Files(parse(edited((ROOT / PLACE).read_text(encoding="utf-8"), edits), PLACE))
-    staging = environment(strategy) if strategy else environment()
+    staging = environment(strategy) if any(strategy) else environment()
     production = replace(staging, name="production")
     return "\n".join(map(str, rules.argocd.applied(Tree(ROOT, (production, staging), (file,)))))
 
@@ -81,6 +85,19 @@ def test_an_application_that_applies_or_ignores_something_else_is_named(
     old: str, new: str, words: str
 ) -> None:
     assert words in told((old, new))
+
+
+def test_only_a_canary_has_weights_that_somebody_moves() -> None:
+    without = (f"            - {WEIGHT}\n", "            - .spec.hostnames\n")
+    words = "none that ignores the weights of staging"
+    assert words in told(without)
+    assert words not in told(without, strategy=(STEPS, SWITCHED))
+
+
+def test_what_nobody_applies_is_named() -> None:
+    staging = environment()
+    (found,) = rules.argocd.applied(Tree(ROOT, (staging,), ()))
+    assert "found no ApplicationSet; expected one that applies deploy/rendered" in str(found)
 
 
 def test_the_core_group_may_be_left_out() -> None:

@@ -18,7 +18,11 @@ PART = re.compile(r"\.(\w+)(\[\])?")
 
 def applied(tree: Tree) -> Iterator[Finding]:
     """Argo CD applies main's rendered files by itself, all but the weights and the switches."""
-    for file, each in tree.all("ApplicationSet"):
+    known = list(tree.all("ApplicationSet"))
+    if not known:
+        expected, remedy = "one that applies deploy/rendered", "Else a merge reaches no cluster."
+        yield Finding("deploy/platform", "", "", "no ApplicationSet", expected, remedy)
+    for file, each in known:
         for field, found, expected, remedy in (
             *_listed(tree, each),
             *_source(tree, each),
