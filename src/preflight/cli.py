@@ -22,8 +22,6 @@ from preflight.rollout import log_commands, probation_commands
 from preflight.watch import commands
 from preflight.workspace import QUIET
 
-STATUS = {"pass": 0, "fail": 1, "no-data": 2}
-
 
 class Commands(click.Group):
     """Commands whose mistakes end in one line: exit status 1, or 2 where data is missing."""
@@ -132,9 +130,10 @@ def gates(only: tuple[str, ...]) -> None:
 
     Example: preflight gates quality slices
     """
+    from preflight.evidence import EXIT
     from preflight.gates.trusted import gates
 
-    sys.exit(STATUS[gates(workspace.root(), only)])
+    sys.exit(EXIT[gates(workspace.root(), only)])
 
 
 @main.command()
@@ -144,21 +143,23 @@ def bench_compare(base: str) -> None:
 
     Example: preflight bench-compare v1.2
     """
+    from preflight.evidence import EXIT
     from preflight.gates.run import against
 
-    sys.exit(STATUS[against(workspace.root(), base, "benchmark")])
+    sys.exit(EXIT[against(workspace.root(), base, "benchmark")])
 
 
 @main.command()
 @click.option("--run", is_flag=True, help="First run what has left no evidence for this commit.")
 def report(run: bool) -> None:
     """Write reports/report.md and report.html from this commit's evidence; exit by its verdict."""
+    from preflight.evidence import EXIT
     from preflight.report.write import run_missing, write
 
     place = workspace.root()
     if run:
         run_missing(place)
-    sys.exit(STATUS[write(place)])
+    sys.exit(EXIT[write(place)])
 
 
 @main.command()
@@ -287,8 +288,8 @@ for each in (
     *(commands.log, commands.outcomes, commands.explain, commands.replay, commands.triage),
     *(rollouts.plan_rollout, rollouts.watch_rollout, rollouts.judge),
     *(log_commands.judge_shadow, log_commands.compare_groups, rehearsals.rehearse),
-    deploys.lint_deploy,
-    *(rollback_commands.render, rollback_commands.rollback, probation_commands.probation),
+    *(deploys.lint_deploy, deploys.render),
+    *(rollback_commands.rollback, probation_commands.probation),
 ):
     main.add_command(each)
 
@@ -343,9 +344,10 @@ def lint() -> None:
 
     Example: preflight lint
     """
+    from preflight.evidence import EXIT
     from preflight.linted import lint
 
-    sys.exit(STATUS[lint(workspace.root())])
+    sys.exit(EXIT[lint(workspace.root())])
 
 
 @main.command()

@@ -14,6 +14,7 @@ from preflight.errors import Problem
 from preflight.files import write_json
 
 Status = Literal["pass", "fail", "no-data"]
+EXIT: dict[Status, int] = {"pass": 0, "fail": 1, "no-data": 2}  # of a command that ends with it
 NAME = r"^[a-z][a-z0-9-]{0,40}$"
 Name = Annotated[str, Field(pattern=NAME)]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]

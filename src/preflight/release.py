@@ -16,8 +16,10 @@ from preflight.workspace import run
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Word = Annotated[str, Field(min_length=1, max_length=200)]
+OVERLAYS = Path("deploy/overlays")
 PLACE = "deploy/overlays/{environment}/release.yaml"
 RENDERED = "deploy/rendered/{environment}.yaml"
+ANNOTATION = "preflight/release"  # in what is rendered: a release's id, none before the first
 log = logging.getLogger("preflight")
 
 
@@ -151,15 +153,6 @@ def current(root: Path, environment: str) -> Release | None:
     if not (root / place).is_file():
         return None
     return _of(environment, (root / place).read_text(encoding="utf-8"), place)
-
-
-def odd(root: Path, environment: str) -> Problem | None:
-    """What is wrong with the record that the working tree has; None where `current` reads it."""
-    try:
-        current(root, environment)
-    except Problem as problem:
-        return problem
-    return None
 
 
 def promoted(root: Path, environment: str, commit: str) -> Release | None:

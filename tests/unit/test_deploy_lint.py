@@ -8,8 +8,9 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from conftest import ROOT, commit, git
 from declared import tree
-from preflight import lineage, workspace
+from preflight import workspace
 from preflight.deploy import lint, rendering, rules
 from preflight.deploy.commands import lint_deploy
 from preflight.deploy.lint import Result, Rule
@@ -18,7 +19,6 @@ from preflight.errors import NoData, Problem
 from preflight.release import Release
 from records import record
 
-ROOT = Path(__file__).parents[2]
 FINDING = Finding("file", "Rollout/taxi", "spec", "a", "b", "Mend it.")
 
 
@@ -113,19 +113,9 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
         place = root / (ROOT / name).relative_to(ROOT)
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes((ROOT / name).read_bytes())
-    git(root, "init", "-q")
-    commit(root, "deploy", "params.yaml")
+    git(root, "init", "--quiet")
+    commit(root)
     return root
-
-
-def git(root: Path, *words: str) -> None:
-    who = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
-    workspace.run(root, "git", *who, *words)
-
-
-def commit(root: Path, *paths: str) -> None:
-    git(root, "add", *paths)
-    git(root, "commit", "-qm", "a change")
 
 
 def test_a_hand_in_a_rendered_file_is_found_without_kustomize(
@@ -166,13 +156,6 @@ def test_another_rendering_than_the_files_is_found(
     assert "hush" not in str(found)
 
 
-def test_the_gates_part_is_of_the_commit_and_of_every_rule(copied: Path) -> None:
-    found = lint.part(copied)
-    assert found.gate == "deploy"
-    assert found.commit == lineage.head(copied)
-    assert {each.check: each.status for each in found.evidence}["weights"] == "pass"
-
-
 PLACE = "deploy/overlays/{}/release.yaml"
 
 
@@ -195,15 +178,27 @@ def test_production_runs_what_was_promoted_in_staging_alone(own: Path) -> None:
     assert found.file == "deploy/overlays/production/release.yaml"
     assert "found 3-aaaaaaaaaaaa by manifests bbbbbbbbbbbb, never promoted in staging" in str(found)
     for verdict, findings in (("pending", 1), ("promoted", 0)):
+        (own / PLACE.format("production")).unlink()
         told(own, "staging", verdict)
-        commit(own, PLACE.format("staging"))
+        commit(own)
+        told(own, "production", "pending")
         assert len(list(rules.releases.ahead(load(own)))) == findings
     told(own, "staging", "pending", commit="c" * 40)
-    commit(own, "deploy")
+    commit(own)
     assert list(rules.releases.ahead(load(own))) == []
     told(own, "production", "promoted")
-    commit(own, "deploy")
+    commit(own)
     assert list(rules.releases.ahead(load(own))) == []
+
+
+def test_each_release_of_production_was_promoted_in_staging_before_its_own_record(
+    own: Path,
+) -> None:
+    for digit in "cd":
+        for environment in ("staging", "production"):
+            told(own, environment, "promoted", commit=40 * digit)
+            commit(own, f"{environment} {digit}")
+            assert list(rules.releases.ahead(load(own))) == []
 
 
 @pytest.mark.parametrize("committed", [False, True])
@@ -213,7 +208,7 @@ def test_a_change_may_not_promote_in_staging_what_it_brings_to_production(
     told(own, "staging", "promoted")
     told(own, "production", "pending")
     if committed:
-        commit(own, "deploy")
+        commit(own)
     assert len(list(rules.releases.ahead(load(own)))) == 1
 
 
@@ -226,7 +221,7 @@ def test_every_environment_beside_staging_runs_what_was_promoted_there(own: Path
 
 def test_another_image_of_the_same_model_was_not_tried(own: Path) -> None:
     told(own, "staging", "promoted", image=f"sha256:{64 * '4'}")
-    commit(own, "deploy")
+    commit(own)
     told(own, "production", "pending", image=f"sha256:{64 * '5'}")
     (found,) = rules.releases.ahead(load(own))
     assert "never promoted in staging" in str(found)
@@ -237,7 +232,7 @@ def test_what_was_aborted_does_not_come_back_unjudged(
     own: Path, before: str, findings: int
 ) -> None:
     told(own, "staging", before, when="2026-02-01T00:00:00+00:00")
-    commit(own, "deploy")
+    commit(own)
     told(own, "staging", "pending", when="2026-02-02T00:00:00+00:00")
     found = list(map(str, rules.releases.again(load(own))))
     assert len(found) == findings
@@ -247,14 +242,14 @@ def test_what_was_aborted_does_not_come_back_unjudged(
 def test_a_release_that_ended_aborted_has_not_come_back(own: Path) -> None:
     for verdict in ("pending", "aborted"):
         told(own, "staging", verdict)
-        commit(own, "deploy")
+        commit(own)
     assert list(rules.releases.again(load(own))) == []
 
 
 def test_what_is_promoted_again_after_an_abort_may_come_back(own: Path) -> None:
     for day, verdict in ((1, "promoted"), (2, "aborted"), (3, "pending")):
         told(own, "staging", verdict, when=f"2026-02-0{day}T00:00:00+00:00")
-        commit(own, "deploy")
+        commit(own)
     assert list(rules.releases.again(load(own))) == []
 
 

@@ -10,8 +10,8 @@ from conftest import ROOT, commit, git
 from preflight import workspace
 from preflight.cli import Commands
 from preflight.deploy import rendering
+from preflight.deploy.commands import render
 from preflight.deploy.rendering import NONE, released
-from preflight.deploy.rollback_commands import render
 from preflight.errors import NoData, Problem
 from preflight.release import RENDERED
 from released import TEXT, release, release_of, started
@@ -216,7 +216,7 @@ def test_a_commit_that_is_not_here_is_told(scratch: Path) -> None:
 
 
 def test_without_kustomize_nothing_is_seen_and_the_remedy_is_named(
-    scratch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (scratch / ".preflight/go/kustomize").unlink()
     monkeypatch.setattr(shutil, "which", lambda _: None)
@@ -244,7 +244,7 @@ def test_of_kustomizes_sentences_the_innermost_is_told(scratch: Path) -> None:
 
 
 @pytest.mark.skipif(not TOOL.is_file(), reason="kustomize is not installed: make tools")
-@pytest.mark.parametrize("environment", rendering.environments(ROOT))
+@pytest.mark.parametrize("environment", rendering.renderable(ROOT))
 def test_with_the_real_kustomize_a_release_over_another_is_as_rendered_anew(
     environment: str, tmp_path: Path
 ) -> None:

@@ -165,7 +165,9 @@ def test_a_release_that_cannot_be_gone_back_to_is_told(root: Path, to: str, name
 
 
 def test_an_environment_without_a_release_is_told(root: Path) -> None:
-    (root / "deploy/overlays/staging").mkdir()
+    overlay = root / "deploy/overlays/staging/kustomization.yaml"
+    overlay.parent.mkdir()
+    overlay.write_text("resources: []\n")
     with pytest.raises(Problem, match=r"staging/release\.yaml: found no release record"):
         chosen(root, "staging")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from declared import manifests
-from preflight.deploy import rollouts
+from preflight.deploy import analyses, rollouts
 from preflight.errors import Problem
 
 
@@ -11,7 +11,7 @@ def test_a_rollout_and_its_templates_are_read() -> None:
     found = rollouts.rollout(manifests())
     assert found.spec.strategy.canary is not None
     assert [each.set_weight for each in found.spec.strategy.canary.steps][::2] == [5, 20, 50, 100]
-    decide = rollouts.templates(manifests())["decide"].spec.metrics[0]
+    decide = analyses.templates(manifests())["decide"].spec.metrics[0]
     assert (decide.count, decide.consecutive_success_limit) == (60, 1)
 
 
@@ -66,11 +66,11 @@ def test_a_wrong_field_of_a_rollout_is_named(old: str, new: str, words: str) -> 
 )
 def test_a_wrong_field_of_an_analysis_is_named(old: str, new: str, words: str) -> None:
     with pytest.raises(Problem) as caught:
-        rollouts.templates(manifests((old, new)))
+        analyses.templates(manifests((old, new)))
     assert words in str(caught.value)
     assert "AnalysisTemplate/decide" in str(caught.value)
 
 
 def test_an_unknown_field_is_told_with_the_module_that_knows_its_neighbours() -> None:
     with pytest.raises(Problem, match=r"a field that src/preflight/deploy/analyses\.py knows"):
-        rollouts.templates(manifests(("      count: 60", "      dryRun: true\n      count: 60")))
+        analyses.templates(manifests(("      count: 60", "      dryRun: true\n      count: 60")))

@@ -224,6 +224,9 @@ PROJECT = (
     "apiVersion: argoproj.io/v1alpha1\nkind: AppProject\nmetadata: {name: all}\n"
     "spec: {sourceRepos: ['*']}\n---\n"
 )
+CLUSTER = PROJECT.replace(
+    "sourceRepos: ['*']", "clusterResourceWhitelist: [{group: '*', kind: Namespace}]"
+)
 BINDING = (
     "apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: all}\n"
     "roleRef: {kind: ClusterRole, name: cluster-admin}\n---\n"
@@ -248,6 +251,7 @@ FIRST = "apiVersion: v1\nkind: Service\nmetadata: {name: judge,"
         ),
         ("resources: [httproutes]", "resources: ['*/*']", "rules.0.resources: found a wildcard"),
         (FIRST, PROJECT + FIRST, "AppProject/all: spec.sourceRepos.0: found a wildcard"),
+        (FIRST, CLUSTER + FIRST, "AppProject/all: spec.clusterResourceWhitelist.0: found a wild"),
         (FIRST, BINDING + FIRST, "RoleBinding/all: roleRef.name: found cluster-admin"),
         (FIRST, GROUP + FIRST, "RoleBinding/all: subjects.0.name: found system:authenticated"),
         (FIRST, AGGREGATED + FIRST, "ClusterRole/wide: aggregationRule: found others' rules"),
@@ -268,6 +272,7 @@ CONFIGURED = (
 JUDGED = "          command: [python, -m, preflight.rollout.service]\n"
 KEY = "-----BEGIN " + "PRIVATE KEY-----"
 ADDRESS = "b://c:" + "hush@d"
+AWS = "AK" + "IA" + 16 * "Z"
 
 
 @pytest.mark.parametrize(
@@ -294,6 +299,7 @@ ADDRESS = "b://c:" + "hush@d"
         ("preflight.rollout.service]", "x, --api-key, hush-hush]", "containers.judge.command.3"),
         (FIRST, CONFIGURED + FIRST, "ConfigMap/keys: data.password"),
         ("- name: healthy", f"- name: '{KEY} hush-hush'", "spec.groups.0.name"),
+        ("- name: healthy", f"- name: '{AWS} hush-hush'", "spec.groups.0.name"),
     ],
 )
 def test_a_secrets_value_is_named_but_not_told(old: str, new: str, words: str) -> None:

@@ -60,6 +60,11 @@ def test_sound_manifests_break_no_rule(check: Check) -> None:
             "stop: spec.metrics.verdict.count: found 9",
         ),
         ("      consecutiveErrorLimit: 1000\n", "", "stop: spec.metrics.verdict.consecutiveErr"),
+        (
+            "consecutiveErrorLimit: 1000\n",
+            "consecutiveErrorLimit: 1000\n      consecutiveSuccessLimit: 1\n",
+            "stop: spec.metrics.verdict.consecutiveSuccessLimit: found 1; expected none",
+        ),
     ],
 )
 def test_an_analysis_that_passes_without_a_verdict_is_named(old: str, new: str, words: str) -> None:

@@ -7,6 +7,7 @@ import pytest
 from declared import environment, tree
 from preflight.deploy import rules
 from preflight.deploy.tree import Environment, Finding, Tree
+from preflight.errors import Problem
 
 RETRY = "  loadBalancer:\n    type: ConsistentHash"
 TIMES = "      timeouts: {request: 2s}\n"
@@ -129,6 +130,7 @@ OF_HASH = "app: taxi, rollouts-pod-template-hash: abc"
             "found another way to direct",
         ),
         (ROUTE.replace("KIND", "GRPCRoute"), "GRPCRoute/more: kind: found GRPCRoute"),
+        (ROUTE.replace("KIND", "Ingress"), "Ingress/more: kind: found Ingress"),
         (
             DIRECT.replace("SELECTED", "app: taxi").replace("TYPE", "LoadBalancer"),
             "Service/direct: spec.type: found LoadBalancer",
@@ -152,6 +154,10 @@ def test_a_route_to_other_pods_is_no_way_to_the_arms() -> None:
     assert not list(rules.traffic.bypassed(tree(environment((ROUTED, more + ROUTED)))))
 
 
+STABLE_PORT = (
+    "metadata: {name: taxi-stable, namespace: taxi-staging, labels: {app: taxi}}\nspec:\n"
+    "  selector: {app: taxi}\n  ports: [{name: http, port: 80,"
+)
 SELECTED = "name: taxi-canary, namespace: taxi-staging, labels: {app: taxi}}\nspec:\n  selector: {"
 
 
@@ -165,6 +171,11 @@ SELECTED = "name: taxi-canary, namespace: taxi-staging, labels: {app: taxi}}\nsp
             "taxi-canary: spec.selector: fou",
         ),
         ("targetPort: http}", "targetPort: metrics}", "targetPort: found metrics; expected one of"),
+        (
+            STABLE_PORT,
+            STABLE_PORT.replace("80", "81"),
+            "Service/taxi-canary: spec.ports: found other ports; expected those of taxi-stable",
+        ),
     ],
 )
 def test_a_service_that_misses_its_pods_is_named(old: str, new: str, words: str) -> None:
@@ -235,6 +246,7 @@ def test_labels_that_the_monitor_drops_are_named() -> None:
             "labels: {app: judge}}\nspec:\n  selector: {app: taxi}",
             "8080, no judge",
         ),
+        ("{app: judge}", "{app: taxi}", "8080, no judge"),
     ],
 )
 def test_an_analysis_that_asks_nobody_is_named(old: str, new: str, words: str) -> None:
@@ -248,6 +260,13 @@ def test_a_route_without_its_gateway_or_port_is_named() -> None:
     assert "backendRefs.taxi-canary.port: found 81; expected one of [80]" in text
 
 
+@pytest.mark.parametrize("parents", ["[]", "[{name: taxi-stable, kind: Service}]"])
+def test_a_route_that_hangs_on_no_gateway_is_named(parents: str) -> None:
+    given = environment(("[{name: edge, namespace: gateway}]", parents))
+    (found,) = rules.targets.routes(tree(given))
+    assert "HTTPRoute/taxi: spec.parentRefs: found no Gateway; expected one that it" in str(found)
+
+
 def test_a_route_of_a_listener_that_is_not_there_is_named() -> None:
     given = environment(("name: edge,", "name: edge, sectionName: https,"))
     (found,) = rules.targets.routes(tree(given))
@@ -256,9 +275,24 @@ def test_a_route_of_a_listener_that_is_not_there_is_named() -> None:
     assert not list(rules.targets.routes(tree(given, platform=listening)))
 
 
-def test_an_environment_that_nobody_watches_is_named() -> None:
-    given = tree(platform=[("[taxi-staging, taxi-production]", "[taxi-production]")])
-    text = "\n".join(map(str, rules.targets.watched(given)))
-    assert "no PodMonitor or ServiceMonitor of its pods" in text
-    assert "no dashboard" in text
-    assert "no PrometheusRule" not in text
+MONITOR, RULE_KIND = "no PodMonitor or ServiceMonitor of its pods", "kind: PrometheusRule"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "missing"),
+    [
+        ("[taxi-staging, taxi-production]", "[taxi-production]", [MONITOR]),
+        (RULE_KIND, f"{RULE_KIND}s", ["no PrometheusRule"]),
+    ],
+)
+def test_an_environment_that_nobody_watches_is_named(
+    old: str, new: str, missing: list[str]
+) -> None:
+    found = [each.found for each in rules.targets.watched(tree(platform=[(old, new)]))]
+    assert found == [*missing, "no dashboard"]
+
+
+def test_a_monitor_that_selects_by_expressions_is_refused() -> None:
+    by = "{matchExpressions: [{key: app, operator: Exists}]}"
+    with pytest.raises(Problem, match=r"PodMonitor/taxi: spec\.selector: found matchExpressions"):
+        list(rules.targets.scraped(tree(platform=[("{matchLabels: {app: taxi}}", by)])))

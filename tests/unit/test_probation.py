@@ -195,7 +195,7 @@ def test_too_few_outcomes_are_no_verdict(
     assert "CONTINUE: 100 pairs with an outcome; 200 are needed." in done.stdout
 
 
-def test_without_a_log_it_says_how_productions_comes_here(root: Path, tmp_path: Path) -> None:
+def test_without_a_log_it_says_how_productions_comes_here(root: Path) -> None:
     group = Commands()
     group.add_command(probation)
     done = CliRunner().invoke(group, ["probation", "production", "--from", "2021-02-03"])
@@ -217,6 +217,18 @@ def test_a_record_that_cannot_be_read_is_not_on_probation(root: Path, tmp_path: 
     done = run(tmp_path, [], [])
     assert done.exit_code == 2
     assert "not judged, a mistake: deploy/overlays/production/release.yaml at " in done.stderr
+
+
+def test_who_has_no_name_is_asked_for_one_before_the_walk(
+    root: Path, answered: list[Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "exact", None)  # to walk would fail
+    for place in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
+        monkeypatch.setenv(place, "/dev/null")
+    git(root, "config", "--unset", "user.name")
+    done = run(tmp_path, answered[:9], [], "--rollback")
+    assert done.exit_code == 2
+    assert "not judged, a mistake: git's user.name: found none" in done.stderr
 
 
 def test_a_release_that_was_gone_back_to_is_judged_beside_one_that_is_named(

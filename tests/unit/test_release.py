@@ -125,13 +125,6 @@ def test_a_broken_record_that_was_mended_is_passed_over_with_a_warning(
     assert caplog.text.count(f"warning: passed over {PLACE} at {held}") == 2
 
 
-def test_what_is_wrong_with_the_trees_record_is_told_without_an_error(tmp_path: Path) -> None:
-    root = repository(tmp_path, [record()])
-    assert release.odd(root, "production") is None
-    (root / PLACE).write_text(yaml.safe_dump(record(environment="staging")))
-    assert "found staging; expected production" in str(release.odd(root, "production"))
-
-
 def test_the_newest_promoted_record_counts(tmp_path: Path) -> None:
     records = [record(who="ada"), record(who="bob"), record("aborted"), record("pending")]
     found = release.promoted(repository(tmp_path, records), "production", "HEAD")

@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from conftest import ROOT, commit, git
-from workflow import expressions
+from workflow import expressions, rules
 from workflow.actions import ACTIONS, Inputs, Place
 from workflow.runner import Result, Run, ordered
 
@@ -302,3 +303,22 @@ def test_every_published_action_of_a_pull_requests_run_is_known() -> None:
     text = (ROOT / ".github/workflows/pull-request.yml").read_text()
     used = {line.split("uses: ")[1].split("@")[0] for line in text.splitlines() if "uses: " in line}
     assert {name for name in used if not name.startswith("./")} <= set(ACTIONS)
+
+
+def test_a_pull_request_requires_the_tools_of_its_checks() -> None:
+    workflow = yaml.safe_load((ROOT / ".github/workflows/pull-request.yml").read_text())
+    assert rules.toolless(workflow) == []
+
+
+@pytest.mark.parametrize(
+    ("job", "key", "other"),
+    [("lint", "run", "make scope"), ("test", "run", "make scope"), ("gates", "env", {})],
+)
+def test_a_job_that_would_leave_out_what_a_tool_checks_is_named(
+    job: str, key: str, other: object
+) -> None:
+    workflow = yaml.safe_load((ROOT / ".github/workflows/pull-request.yml").read_text())
+    command = "make tools" if key == "run" else f"make {job}"
+    (found,) = (each for each in workflow["jobs"][job]["steps"] if each.get("run") == command)
+    found[key] = other
+    assert rules.toolless(workflow) == [f"{job}: may leave out what a tool checks"]

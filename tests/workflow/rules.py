@@ -14,6 +14,7 @@ WRITES = {  # the only permissions to write, by file and job
     ("drill.yml", "tell"): {"issues"},
 }
 EVIDENCE = "actions/upload-artifact"
+CHECKED = {"make lint", "make test", "make gates"}  # what leaves a check out without its tool
 HEAD = "${{ github.event.pull_request.head.sha || github.sha }}"
 
 
@@ -94,6 +95,18 @@ def filtered(parsed: Parsed) -> list[str]:
         for key in filters or {}
         if (event, key) != ("push", "branches")
     ]
+
+
+def toolless(parsed: Parsed) -> list[str]:
+    """Whoever runs checks that need tools builds these first, and requires them."""
+    found, built = [], set()
+    for name, step in steps(parsed):
+        if step.get("run") == "make tools":
+            built.add(name)
+        required = step.get("env", {}).get("PREFLIGHT_REQUIRE_TOOLS") == 1
+        if step.get("run") in CHECKED and (name not in built or not required):
+            found.append(f"{name}: may leave out what a tool checks")
+    return found
 
 
 def left_behind(parsed: Parsed) -> list[str]:

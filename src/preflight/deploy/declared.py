@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from pydantic.alias_generators import to_camel
 
-from preflight.deploy import rollouts, route
+from preflight.deploy import analyses, rollouts, route
 from preflight.deploy.analyses import AnalysisTemplate, Measure
 from preflight.deploy.manifests import Manifests
 from preflight.errors import Problem
+from preflight.release import ANNOTATION
 
-RELEASE = "preflight/release"
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 EQUAL = re.compile(r"""result\s*==\s*(?:"(\w+)"|'(\w+)')""")
@@ -97,7 +97,7 @@ def declared(manifests: Manifests) -> Declared:
     there = route.routed(manifests, canary.traffic_routing.plugins.gateway.http_route, services)
     return Declared(
         name=found.metadata.name,
-        release=found.metadata.annotations.get(RELEASE, "none"),
+        release=found.metadata.annotations.get(ANNOTATION, "none"),
         steps=tuple(_step(each, f"{where}: step {at}") for at, each in enumerate(canary.steps, 1)),
         background=_analysis(run) if run else None,
         starting_step=run.starting_step if run else 0,
@@ -152,7 +152,7 @@ def _step(step: rollouts.Step, where: str) -> Step:
 
 def _known(canary: rollouts.Canary, manifests: Manifests) -> dict[str, tuple[Metric, ...]]:
     """Metrics by template; raises Problem for a template that is named and not there."""
-    found = rollouts.templates(manifests)
+    found = analyses.templates(manifests)
     runs = [canary.analysis, *(each.analysis for each in canary.steps)]
     names = {each.template_name for run in runs if run for each in run.templates}
     if missing := sorted(names - set(found)):

@@ -1,16 +1,13 @@
 """Every rule over deploy/, and what each found: for a terminal, and as evidence."""
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-from preflight import lineage
 from preflight.deploy import kinds, rules
-from preflight.deploy.tree import Environment, Finding, Tree, load
+from preflight.deploy.tree import Environment, Finding, Tree
 from preflight.errors import NoData, Problem
-from preflight.evidence import Evidence, Findings, Part, Status, Table, told, worst
+from preflight.evidence import Evidence, Findings, Status, Table, told, worst
 
 GATE = "deploy"
 OfTree = Callable[[Tree], Iterator[Finding]]
@@ -151,13 +148,6 @@ def lines(results: tuple[Result, ...], tree: Tree) -> Iterator[str]:
     ran = f"{len(results) - missed} of {len(results)} rules"
     counted = f"{findings} finding{'' if findings == 1 else 's'}"
     yield f"{counted}: {ran}, {objects} objects, environments {names}"
-
-
-def part(root: Path) -> Part:
-    """The gate `deploy`: one check a rule, on the checkout's commit; raises Problem as `load`."""
-    began = time.monotonic()
-    results = lint(load(root))
-    return Part.of(judged(results), GATE, lineage.head(root), time.monotonic() - began)
 
 
 def judged(results: tuple[Result, ...]) -> Findings:

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from preflight.deploy.manifests import Object
+from preflight.deploy.manifests import Object, label
 from preflight.deploy.pods import leads, stay
 from preflight.deploy.tree import Environment, Files, Finding, Tree
+from preflight.errors import Problem
 
 ALWAYS = {"namespace", "pod", "container", "job", "instance", "endpoint"}  # on each target
 
@@ -45,19 +46,22 @@ class Monitor:
         return ALWAYS | known | {plain(each) for each in carried}
 
 
-def plain(label: str) -> str:
+def plain(name: str) -> str:
     """A pod's label as Prometheus spells it."""
-    return re.sub(r"\W", "_", label)
+    return re.sub(r"\W", "_", name)
 
 
 def monitors(tree: Tree, env: Environment) -> Iterator[Monitor]:
-    """Each way in which something scrapes an environment's pods."""
+    """Each way in which something scrapes an environment's pods.
+
+    Raises Problem for a selector that is more than labels.
+    """
     for file in (env, *tree.platform):
         for each in file.manifests.all("PodMonitor"):
-            if _covers(each, env) and _selects(each["spec"]["selector"], env.labels):
+            if _covers(each, env) and _selects(file, each, env.labels):
                 yield from _of(file, each, "podMetricsEndpoints")
         for each in file.manifests.all("ServiceMonitor"):
-            for service in _services(each, env):
+            for service in _services(file, each, env):
                 yield from _of(file, each, "endpoints", service)
 
 
@@ -66,11 +70,11 @@ def _of(file: Files, each: Object, key: str, service: Object | None = None) -> I
         yield Monitor(file, each, service, endpoint)
 
 
-def _services(monitor: Object, env: Environment) -> Iterator[Object]:
+def _services(file: Files, monitor: Object, env: Environment) -> Iterator[Object]:
     """Those of an environment's pods that a monitor goes by."""
     for each in env.manifests.all("Service") if _covers(monitor, env) else ():
         known = each["metadata"].get("labels") or {}
-        if _selects(monitor["spec"]["selector"], known) and leads(each, env.labels):
+        if _selects(file, monitor, known) and leads(each, env.labels):
             yield each
 
 
@@ -82,21 +86,15 @@ def _covers(monitor: Object, env: Environment) -> bool:
     return bool(selector.get("any")) or env.raw["metadata"].get("namespace") in names
 
 
-def _selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+def _selects(file: Files, monitor: Object, labels: Mapping[str, str]) -> bool:
+    """Whether a monitor is of these labels; raises Problem where it says so by expressions."""
+    selector = monitor["spec"]["selector"]
+    if selector.get("matchExpressions"):
+        place = f"{file.manifests.where}: {label(monitor)}: spec.selector"
+        remedy = "Write it so, or nobody knows here what is scraped."
+        raise Problem(place, "matchExpressions", "matchLabels alone", remedy)
     wanted = selector.get("matchLabels") or {}
-    return bool(wanted.items() <= labels.items()) and all(
-        _holds(each, labels) for each in selector.get("matchExpressions") or ()
-    )
-
-
-def _holds(wanted: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    found, values = labels.get(wanted["key"]), wanted.get("values") or ()
-    return {
-        "In": found in values,
-        "NotIn": found not in values,
-        "Exists": found is not None,
-        "DoesNotExist": found is None,
-    }[wanted["operator"]]
+    return bool(wanted.items() <= labels.items())
 
 
 def ports(env: Environment) -> set[str]:

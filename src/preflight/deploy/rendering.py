@@ -19,20 +19,19 @@ from preflight import release
 from preflight.errors import NoData, Problem
 from preflight.files import replacing
 from preflight.layout import STATE
-from preflight.release import RENDERED, Release
+from preflight.release import ANNOTATION, OVERLAYS, RENDERED, Release
 from preflight.workspace import run
 
-OVERLAYS = Path("deploy/overlays")
 CONTAINER = "service"
-RELEASE, VERSION = "preflight/release", "app.kubernetes.io/version"
+VERSION = "app.kubernetes.io/version"
 NONE = f"sha256:{'0' * 64}"
 WORD = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")  # a label's value
 LINES, WIDTH = 40, 100  # of a difference that is shown
 Place = tuple[yaml.ScalarNode, str, str]  # a value, the text before it, what is to stand there
 
 
-def environments(root: Path) -> tuple[str, ...]:
-    """Those that have an overlay, in alphabetic order."""
+def renderable(root: Path) -> tuple[str, ...]:
+    """Environments that have an overlay, in alphabetic order."""
     return tuple(
         sorted(each.parent.name for each in (root / OVERLAYS).glob("*/kustomization.yaml"))
     )
@@ -44,7 +43,7 @@ def rendered(root: Path, environment: str) -> str:
     Without a record those of the working tree. Raises NoData without kustomize, and Problem for
     an environment without overlay and a commit that this clone has not.
     """
-    if environment not in (known := environments(root)):
+    if environment not in (known := renderable(root)):
         found = f"{environment!r}, which has no overlay"
         raise Problem(str(OVERLAYS), found, f"one of {', '.join(known)}", "Name one of them.")
     record, where = release.current(root, environment), RENDERED.format(environment=environment)
@@ -139,7 +138,7 @@ def _of(rollout: yaml.Node, record: Release | None, where: str) -> Iterator[Plac
     for above in ((), ("spec", "template")):
         for part, key, value in (
             ("labels", VERSION, f'"{record.model.version}"' if record else '"0"'),
-            ("annotations", RELEASE, f'"{record.id}"' if record else "none"),
+            ("annotations", ANNOTATION, f'"{record.id}"' if record else "none"),
         ):
             keys = (*above, "metadata", part, key)
             found = _node(rollout, *keys)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from preflight import release
 from preflight.deploy import change, checkout
+from preflight.deploy.tree import environments
 from preflight.errors import Problem
-from preflight.release import PLACE, RENDERED, Recorded, Release, Unreadable
+from preflight.release import OVERLAYS, PLACE, RENDERED, Recorded, Release, Unreadable
 from preflight.workspace import run
 
 SHOWN = 10  # releases that an error lists
@@ -69,11 +70,11 @@ def chosen(root: Path, environment: str, to: str | None = None, option: str = "-
 
 
 def _require_environment(root: Path, environment: str) -> None:
-    folder = Path(PLACE).parent.parent
-    names = sorted(each.name for each in (root / folder).glob("*") if each.is_dir())
+    names = environments(root)
     if environment not in names:
         expected = f"one of {', '.join(names)}" if names else "a folder for each environment"
-        raise Problem(str(folder), f"no environment {environment!r}", expected, "Name one of them.")
+        found = f"no environment {environment!r}"
+        raise Problem(str(OVERLAYS), found, expected, "Name one of them.")
 
 
 def _readable(found: Iterable[Recorded | Unreadable]) -> tuple[Recorded, ...]:

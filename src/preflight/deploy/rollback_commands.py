@@ -1,6 +1,5 @@
-"""Commands over records and what is rendered of them: render, and rollback."""
+"""The command that goes back to an earlier release."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,38 +15,7 @@ if TYPE_CHECKING:
     from preflight.release import Release
 
 ENVIRONMENT = click.argument("environment", metavar="ENV")
-WHO = click.option("--who", metavar="NAME", help="Who does it; now git's user.name.")
-
-
-@click.command(context_settings=HELP)
-@click.argument("environments", metavar="[ENV]...", nargs=-1)
-@click.option("--check", is_flag=True, help="Write nothing; fail where a file is another.")
-def render(environments: tuple[str, ...], check: bool) -> None:
-    """Write deploy/rendered/ENV.yaml anew, by kustomize; all environments, or those named.
-
-    Exit status of --check: 0 the same bytes, 1 others, 2 without kustomize.
-
-    Example: preflight render --check
-    """
-    from preflight import release, workspace
-    from preflight.deploy import rendering
-
-    place, status = workspace.root(), 0
-    for each in environments or rendering.environments(place):
-        if not check:
-            changed = rendering.written(place, each)
-            where = release.RENDERED.format(environment=each)
-            click.echo(where if changed else f"{where}: unchanged")
-        elif found := rendering.difference(place, each):
-            click.echo(found)
-            status = 1
-        else:
-            click.echo(f"{each}: as rendered anew")
-        if pinned := rendering.pinned(place, each):
-            click.echo(pinned)
-    if status:
-        click.echo("mend deploy/ instead of what is rendered, or run `preflight render`", err=True)
-    sys.exit(status)
+WHO = click.option("--who", metavar="NAME", help="Who rolls back; now git's user.name.")
 
 
 @click.command(context_settings=HELP)
@@ -71,16 +39,16 @@ def rollback(
     place = workspace.root()
     plan = chosen(place, environment, to)
     require_ready(place, plan, in_flight=in_flight)
-    commit(place, plan, why, who, branch)
+    commit(place, plan, why, who or user(place), branch)
 
 
-def commit(root: Path, plan: "Rollback", why: str, who: str | None, branch: str | None) -> None:
+def commit(root: Path, plan: "Rollback", why: str, who: str, branch: str | None) -> None:
     """Make a rollback's commit; print what was done, what is next, and how to watch it."""
     from preflight.deploy import checkout
     from preflight.deploy.rollback_commit import rolled_back
 
     start, changes = checkout.of(root), list(_changes(root, plan))
-    made = rolled_back(root, plan, why, who or _user(root), branch)
+    made = rolled_back(root, plan, why, who, branch)
     for line in (
         *changes,
         f"commit {made[:12]}: both files as commit {plan.to.at[:12]} had them",
@@ -150,7 +118,8 @@ def _names(now: "Release", to: "Release") -> tuple[str, str]:
     return left, back
 
 
-def _user(root: Path) -> str:
+def user(root: Path) -> str:
+    """Git's user.name in a checkout; raises Problem without one."""
     from preflight.errors import Problem
     from preflight.workspace import run
 

@@ -9,11 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from preflight.deploy.analyses import AnalysisTemplate, templates
 from preflight.deploy.fields import Argument, Count, Known, Metadata, Weight, typed
 from preflight.deploy.manifests import Manifests
 
-__all__ = ["AnalysisTemplate", "Rollout", "rollout", "templates"]
 Duration = Annotated[str, Field(pattern=r"^(\d+|(\d+(\.\d+)?(ms|s|m|h))+)$")]
 Plain = Mapping[str, Any]
 

@@ -7,18 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from preflight import params
-from preflight.deploy import manifests, rollouts
+from preflight.deploy import analyses, manifests, rollouts
 from preflight.deploy.manifests import Manifests, Object, label
 from preflight.deploy.pods import labels
 from preflight.deploy.record import readable
 from preflight.errors import NoData, Problem
 from preflight.params import Serving
-from preflight.release import Release
+from preflight.release import OVERLAYS, Release
 from preflight.rollout import limits
 from preflight.rollout.limits import Limits
 
 RENDERED, PLATFORM = Path("deploy/rendered"), Path("deploy/platform")
-OVERLAYS = Path("deploy/overlays")
 # No objects, by name: a chart's values, Vector's configuration, the blackbox exporter's, who emits
 # which metric, and promtool's tests.
 TOOLS = ("values.yaml", "vector.yaml", "blackbox.yml", "emitters.yaml", "rules.test.yaml")
@@ -90,9 +89,9 @@ class Environment(Files):
         return strategy["blueGreen"]["activeService"], strategy["blueGreen"]["previewService"]
 
     @cached_property
-    def templates(self) -> dict[str, rollouts.AnalysisTemplate]:
+    def templates(self) -> dict[str, analyses.AnalysisTemplate]:
         """Analyses by name, typed; raises Problem."""
-        return rollouts.templates(self.manifests)
+        return analyses.templates(self.manifests)
 
     @property
     def raw(self) -> Object:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from preflight.deploy.rollback_commands import ENVIRONMENT, WHO, commit, user
 from preflight.errors import NoData, Problem
 from preflight.rollout.commands import STATUS, printed, seeing
 from preflight.watch.commands import HELP, TIME, folder
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command(context_settings=HELP)
-@click.argument("environment", metavar="ENV")
+@ENVIRONMENT
 @click.option(
     "--from", "start", type=TIME, required=True, metavar="TIME", help="Of the promotion, UTC."
 )
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     "--previous", metavar="RELEASE", help="Its id, version or commit; now the one before."
 )
 @click.option("--rollback", is_flag=True, help="Commit the rollback when it is worse.")
-@click.option("--who", metavar="NAME", help="Who would roll back; now git's user.name.")
+@WHO
 def probation(
     environment: str, start: datetime, previous: str | None, rollback: bool, who: str | None
 ) -> None:
@@ -40,16 +41,16 @@ def probation(
     """
     from preflight import workspace
     from preflight.deploy import rollback as way
-    from preflight.deploy.rollback_commands import commit
     from preflight.deploy.rollback_commit import require_ready
 
-    place = workspace.root()
+    place, name = workspace.root(), ""
     with seeing(), _told_apart():
         _require_past(start)
         plan = way.chosen(place, environment, previous, option="--previous")
         now, log = _promoted(plan), _log()
         if rollback:  # what would keep it from being made is told before the long walk
             require_ready(place, plan)
+            name = who or user(place)
         from preflight.rollout.probation import judged
 
         found = judged(place, log, now, plan.to.release, start)
@@ -60,7 +61,7 @@ def probation(
     printed(found)
     if rollback and found.result == "abort":
         click.echo()
-        commit(place, plan, f"Probation: {found.reason}", who, None)
+        commit(place, plan, f"Probation: {found.reason}", name, None)
     sys.exit(STATUS[found.result])
 
 

@@ -36,24 +36,7 @@ def plans(env: Environment) -> Iterator[Finding]:
         yield env.finding(env.raw, STEPS, told.found, told.expected, told.remedy)
 
 
-class _Once:
-    """Limits as a key of a cache: by what they say."""
-
-    def __init__(self, limits: Limits) -> None:
-        self.limits, self._said = limits, limits.model_dump_json()
-
-    def __hash__(self) -> int:
-        return hash(self._said)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Once) and other._said == self._said
-
-
-def _forecast(rate: float, steps: tuple[plan.Step, ...], limits: Limits) -> plan.Forecast:
-    return _foreseen(rate, steps, _Once(limits))
-
-
 @lru_cache(maxsize=8)
-def _foreseen(rate: float, steps: tuple[plan.Step, ...], limits: _Once) -> plan.Forecast:
+def _forecast(rate: float, steps: tuple[plan.Step, ...], limits: Limits) -> plan.Forecast:
     """Of environments with the same steps once; the seed is plan's own."""
-    return plan.forecast(plan.Plan(rate, steps, planned.USUAL), limits.limits, runs=RUNS)
+    return plan.forecast(plan.Plan(rate, steps, planned.USUAL), limits, runs=RUNS)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from preflight.deploy import declared, rollouts, route
+from preflight.deploy import analyses, declared, rollouts, route
 from preflight.deploy.analyses import Measure
 from preflight.deploy.declared import results, seconds
 from preflight.deploy.fields import Argument
@@ -189,7 +189,7 @@ def first_step(env: Environment) -> Iterator[Finding]:
 def whole(env: Environment) -> Iterator[Finding]:
     """Rollout, analyses and route have only fields that we know; a canary can be rehearsed."""
     try:
-        rollouts.templates(env.manifests)
+        analyses.templates(env.manifests)
         if rollouts.rollout(env.manifests).spec.strategy.canary:
             declared.declared(env.manifests)
     except Problem as problem:

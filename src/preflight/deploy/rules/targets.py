@@ -67,9 +67,11 @@ def routes(tree: Tree) -> Iterator[Finding]:
 
 def _hangs(env: Environment, each: Object, gateways: Mapping[str, set[str]]) -> Iterator[Finding]:
     remedy = "It gets no traffic."
-    for at, parent in enumerate(each["spec"].get("parentRefs") or ()):
-        if parent.get("kind", "Gateway") != "Gateway":
-            continue
+    parents = list(enumerate(each["spec"].get("parentRefs") or ()))
+    named = [(at, one) for at, one in parents if one.get("kind", "Gateway") == "Gateway"]
+    if not named:
+        yield env.finding(each, "spec.parentRefs", "no Gateway", "one that it hangs on", remedy)
+    for at, parent in named:
         field, known = f"spec.parentRefs.{at}", gateways.get(parent["name"])
         if known is None:
             words = f"one of {', '.join(sorted(gateways)) or 'none in deploy/platform'}"
