@@ -13,11 +13,11 @@ from preflight.deploy.pods import labels
 from preflight.deploy.record import readable
 from preflight.errors import NoData, Problem
 from preflight.params import Serving
-from preflight.release import OVERLAYS, Release
+from preflight.release import OVERLAYS, RENDERED, Release
 from preflight.rollout import limits
 from preflight.rollout.limits import Limits
 
-RENDERED, PLATFORM = Path("deploy/rendered"), Path("deploy/platform")
+FOLDER, PLATFORM = Path(RENDERED).parent, Path("deploy/platform")
 # No objects, by name: a chart's values, Vector's configuration, the blackbox exporter's, who emits
 # which metric, and promtool's tests.
 TOOLS = ("values.yaml", "vector.yaml", "blackbox.yml", "emitters.yaml", "rules.test.yaml")
@@ -137,7 +137,7 @@ def load(root: Path) -> Tree:
     found = tuple(
         _environment(root, name, *told)
         for name in names
-        if (root / RENDERED / f"{name}.yaml").is_file()
+        if (root / RENDERED.format(environment=name)).is_file()
     )
     return Tree(
         root,
@@ -150,13 +150,13 @@ def load(root: Path) -> Tree:
 def environments(root: Path) -> list[str]:
     """Whatever has an overlay, a release record or a rendered file, in alphabetic order."""
     overlays = (each.parent.name for each in (root / OVERLAYS).glob("*/*.y*ml"))
-    return sorted({*overlays, *(each.stem for each in (root / RENDERED).glob("*.y*ml"))})
+    return sorted({*overlays, *(each.stem for each in (root / FOLDER).glob("*.y*ml"))})
 
 
 def _halves(root: Path, names: list[str]) -> Iterator[Finding]:
     """Environments of which one file is there without the other."""
     for name in names:
-        for path in (OVERLAYS / name / "kustomization.yaml", RENDERED / f"{name}.yaml"):
+        for path in (OVERLAYS / name / "kustomization.yaml", FOLDER / f"{name}.yaml"):
             if not (root / path).is_file():
                 remedy = f"Add it, or delete what there is of {name}: it would be read by half."
                 yield Finding(str(path), "", "", "no file", f"one, as {name} is there", remedy)
@@ -169,7 +169,7 @@ def _unread(environments: tuple[Environment, ...]) -> Iterator[Finding]:
 
 
 def _environment(root: Path, name: str, limited: Limits, serving: Serving) -> Environment:
-    found = _relative(manifests.read(root / RENDERED / f"{name}.yaml"), root)
+    found = _relative(manifests.read(root / RENDERED.format(environment=name)), root)
     record, unread = readable(root, name)
     return Environment(found, name, record, limited, serving, unread)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from preflight.deploy.manifests import Object
-from preflight.deploy.tree import RENDERED, Environment, Files, Finding, Tree
+from preflight.deploy.tree import FOLDER, Environment, Files, Finding, Tree
 
 BRANCH, TEMPLATE, FIELDS = "main", "spec.template.spec", "jqPathExpressions"
 ROUTE = {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute"}
@@ -39,7 +39,7 @@ def _listed(tree: Tree, each: Object) -> Told:
     lists = [one.get("list") or {} for one in each["spec"].get("generators") or ()]
     names = [one.get("environment") for known in lists for one in known.get("elements") or ()]
     missing = [env.name for env in tree.environments if env.name not in names]
-    gone = [each for each in names if not (tree.root / RENDERED / f"{each}.yaml").is_file()]
+    gone = [each for each in names if not (tree.root / FOLDER / f"{each}.yaml").is_file()]
     if missing or gone:
         expected = ", ".join(env.name for env in tree.environments)
         found = ", ".join(map(str, names)) or "none"
@@ -50,7 +50,7 @@ def _source(tree: Tree, each: Object) -> Told:
     """What is applied, from where, and without a hand."""
     spec = each["spec"]["template"]["spec"]
     source, remedy = spec.get("source") or {}, "Else a merge is not what the cluster runs."
-    for key, wanted in (("targetRevision", BRANCH), ("path", str(RENDERED))):
+    for key, wanted in (("targetRevision", BRANCH), ("path", str(FOLDER))):
         if (found := str(source.get(key, "none"))) != wanted:
             yield f"{TEMPLATE}.source.{key}", found, wanted, remedy
     include = str((source.get("directory") or {}).get("include", "none"))
