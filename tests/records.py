@@ -19,7 +19,10 @@ def record(verdict: str = "promoted", **fields: Any) -> dict[str, Any]:
         "who": "ada",
         "when": "2026-01-02T03:04:05+00:00",
         "previous": None,
-        "approver": None,
+        "artifacts": "pulled",
+        "run": None,
+        "pull_request": 7,
+        "approval": None,
         "rollout": {"verdict": verdict, "at": None},
         **fields,
     }

@@ -23,7 +23,10 @@ record = Release(
     who="the drill",
     when=datetime.now(UTC),
     previous=None,
-    approver=None,
+    artifacts="rebuilt",
+    run=None,
+    pull_request=None,
+    approval=None,
     rollout=Rollout(verdict="pending", at=None),
 )
 text = rendering.released(Path(where).read_text(encoding="utf-8"), record, where)

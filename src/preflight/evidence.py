@@ -8,7 +8,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from preflight.errors import Problem
 from preflight.files import write_json
@@ -238,11 +246,29 @@ def absent(gate: str, commit: str, found: str) -> Part:
     return Part(gate=gate, commit=commit, seconds=0.0, evidence=(line,))
 
 
+def packed(parts: Iterable[Part]) -> str:
+    """A set as canonical JSON, parts by gate: the text of evidence.json beside a release record."""
+    plain = {part.gate: part.model_dump(mode="json") for part in parts}
+    return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def unpacked(text: str, where: str) -> tuple[Part, ...]:
+    """The parts of a set, by gate; raises Problem, that names `where`, for any other text."""
+    try:
+        found = TypeAdapter(dict[Name, Part]).validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        said = f"{'.'.join(map(str, first['loc']))[:80] or 'the document'}: {first['msg']}"
+    else:
+        if all(gate == part.gate for gate, part in found.items()):
+            return tuple(found.values())
+        said = "a part under another gate's name"
+    raise Problem(where, said, "a set of evidence", "Restore it: git checkout.")
+
+
 def digest(parts: Iterable[Part]) -> str:
     """SHA-256 over the canonical JSON of a set: it names the set and proves nothing."""
-    plain = {part.gate: part.model_dump(mode="json") for part in parts}
-    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(packed(parts).encode()).hexdigest()
 
 
 def schema() -> dict[str, Any]:

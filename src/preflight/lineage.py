@@ -1,7 +1,8 @@
 """The way back: from a tree to the commit, data, parameters and model that it stands for."""
 
+import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from preflight.predictor import LOOKUP as BUNDLED
 from preflight.predictor import MANIFEST, Predictor
 from preflight.workspace import run
 
+RECIPE = ("dvc.lock", "params.yaml")
 # Outputs whose bytes may differ between processors; those of data and those in Git may not.
 MODEL_OUTPUTS = tuple(str(path) for path in (FITTED, PACKAGED, PLOTS))
 
@@ -125,20 +127,28 @@ def origin(root: Path) -> Origin:
 
 def data_hashes(root: Path) -> dict[str, str]:
     """MD5 by path of the data outputs that dvc.lock names."""
+    return _data(*((root / name).read_text(encoding="utf-8") for name in RECIPE))
+
+
+def data_at(root: Path, commit: str) -> dict[str, str]:
+    """`data_hashes` of a commit, by Git alone; raises Problem where it has no such files."""
+    shown = (run(root, "git", "show", f"{commit}:{name}").stdout for name in RECIPE)
+    return _data(*shown)
+
+
+def data_digest(hashes: Mapping[str, str]) -> str:
+    """SHA-256 over data hashes by path: as a release record names its data."""
+    text = json.dumps(hashes, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _data(lock: str, params: str) -> dict[str, str]:
+    """Stages of months that were taken out stay in dvc.lock, and do not count."""
+    months = yaml.safe_load(params)["data"]["months"]
     return {
         out["path"]: out["md5"]
-        for stage in _lock(root).values()
+        for name, stage in yaml.safe_load(lock)["stages"].items()
+        if "@" not in name or name.split("@")[1] in months
         for out in stage["outs"]
         if not out["path"].startswith("models/")
-    }
-
-
-def _lock(root: Path) -> dict[str, Any]:
-    """Stages of dvc.lock; those of months that were taken out stay in the file, not here."""
-    stages: dict[str, Any] = yaml.safe_load((root / "dvc.lock").read_text())["stages"]
-    months = yaml.safe_load((root / "params.yaml").read_text())["data"]["months"]
-    return {
-        name: stage
-        for name, stage in stages.items()
-        if "@" not in name or name.split("@")[1] in months
     }

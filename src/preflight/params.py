@@ -151,10 +151,14 @@ class Outcomes(Section):
 
 
 class Registry(Section):
-    """The MLflow registry and the model's name in it."""
+    """The MLflow registry, the model's name in it, and where images of its service lie.
+
+    `images` is a folder, or docker://HOST/NAME of a registry.
+    """
 
     uri: str
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
+    images: Annotated[str, Field(min_length=1)]
 
 
 class Params(Section):

@@ -18,6 +18,7 @@ Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Word = Annotated[str, Field(min_length=1, max_length=200)]
 OVERLAYS = Path("deploy/overlays")
 PLACE = "deploy/overlays/{environment}/release.yaml"
+EVIDENCE = "deploy/overlays/{environment}/evidence.json"
 RENDERED = "deploy/rendered/{environment}.yaml"
 ANNOTATION = "preflight/release"  # in what is rendered: a release's id, none before the first
 log = logging.getLogger("preflight")
@@ -36,18 +37,30 @@ class ReleasedModel(_Plain):
 
 
 class Rollout(_Plain):
-    """How a release's rollout ended, and when; pending while it runs."""
+    """How a release's rollout ended, when, and the judge's reason; pending while it runs."""
 
     verdict: Literal["pending", "promoted", "aborted"]
     at: datetime | None
+    reason: Annotated[str, Field(max_length=600)] | None = None
+
+
+class Approval(_Plain):
+    """A review that let a release through: by whom, of which head, its address, and when."""
+
+    who: Word
+    commit: Commit
+    review: Word
+    at: datetime
 
 
 class Release(_Plain):
     """Who released what, when, from what, on which evidence, and how it ended.
 
-    `commit` made the model; `manifests` is the commit that the environment is rendered from;
-    `data` and `evidence` are digests, `image` an image's digest, `previous` the commit of the
-    release before; `approver` is None where the risk tier asks for none.
+    `commit` made the model, by `pull_request`; `artifacts` says whether its data and model were
+    pulled by hash or rebuilt, `run` is the address of the build's log. `manifests` is the commit
+    that the environment is rendered from. `data` and `evidence` are digests, the latter of
+    evidence.json beside the record; `image` is an image's digest, `previous` the commit of the
+    release before. `approval` is None where the risk tier asks for none.
     """
 
     environment: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
@@ -61,7 +74,10 @@ class Release(_Plain):
     who: Word
     when: datetime
     previous: Commit | None
-    approver: Word | None
+    artifacts: Literal["pulled", "rebuilt"]
+    run: Word | None
+    pull_request: Annotated[int, Field(ge=1)] | None
+    approval: Approval | None
     rollout: Rollout
 
     @property

@@ -1,5 +1,6 @@
 """Evidence is whole, bounded and of one commit, or it is no data."""
 
+import hashlib
 import json
 import pickle
 from collections.abc import Callable
@@ -174,6 +175,26 @@ def test_a_digest_names_a_set_whatever_its_order() -> None:
     assert found == evidence.digest([other, one])
     assert len(found) == 64
     assert found != evidence.digest([one])
+
+
+def test_a_packed_set_comes_back_and_has_the_digest_of_its_text() -> None:
+    parts = (part("quality"), part("slices"))
+    text = evidence.packed(reversed(parts))
+    assert evidence.unpacked(text, "evidence.json") == parts
+    assert hashlib.sha256(text.encode()).hexdigest() == evidence.digest(parts)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("[]", "the document: Input should be"),
+        ('{"quality": {}}', "quality.evidence: Field required"),
+        (evidence.packed([part("quality")]).replace('{"quality"', '{"slices"'), "another gate's"),
+    ],
+)
+def test_a_set_that_is_none_is_refused_by_name(text: str, found: str) -> None:
+    with pytest.raises(Problem, match=found):
+        evidence.unpacked(text, "evidence.json")
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def test_a_record_is_read_as_it_was_written() -> None:
         ({"who": ""}, "who"),
         ({"when": "yesterday"}, "when"),
         ({"previous": "x"}, "previous"),
-        ({"approver": ""}, "approver"),
+        ({"approval": {"who": ""}}, "approval.who"),
         ({"model": {"name": "a", "version": "1"}}, "model.hash"),
         ({"model": {"name": "a", "version": 1, "hash": "1" * 64}}, "model.version"),
         ({"rollout": {"verdict": "fine", "at": None}}, "rollout.verdict"),
