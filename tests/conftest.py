@@ -76,6 +76,15 @@ def checkout(built: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes of a test run without coverage, at half the time: what they run is measured by
+    `built`, or by tests in this process.
+    """
+    for name in [name for name in os.environ if name.startswith("COVERAGE")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
 def small_params() -> Callable[..., params.Params]:
     """params.yaml under the test profile, with keys laid over it."""
 

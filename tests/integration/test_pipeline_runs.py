@@ -15,6 +15,8 @@ import yaml
 from conftest import change_params, commit, git, run
 from preflight import params, workspace
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 
 def repro(root: Path, *words: str) -> str:
     """Run the pipeline; returns what DVC said."""

@@ -17,6 +17,8 @@ from preflight.gates import limits
 from preflight.predictor import Predictor
 from taxi.contract import CONTRACT
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 
 @pytest.fixture(scope="module")
 def registered(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:

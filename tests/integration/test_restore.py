@@ -10,6 +10,8 @@ from preflight import lineage, workspace
 from preflight.errors import Problem
 from preflight.restore import restore
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 
 def emptied(root: Path, *, cache: bool) -> None:
     """Remove a checkout's outputs, and its cache where asked."""
