@@ -5,10 +5,8 @@ import os
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +19,7 @@ from preflight import bento, lineage, metrics, params, reference, registry, work
 from preflight.errors import Problem
 from preflight.files import read_json, replacing
 from preflight.gates import limits
+from preflight.journal import Journal, near
 from preflight.layout import METRICS, PACKAGED, STATE
 from preflight.predictor import Predictor
 from preflight.rehearsal import rehearsed
@@ -39,28 +38,12 @@ MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])\Z")
 log = logging.getLogger("preflight")
 
 
-@dataclass
-class Journal:
-    """What happened: a line and its seconds for each step."""
-
-    steps: list[tuple[str, str, float]] = field(default_factory=list)
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[Callable[[str], None]]:
-        """Time a block; the yielded function takes the words for the table."""
-        log.info("demo: %s …", name)
-        said: list[str] = []
-        start = time.monotonic()
-        yield said.append
-        self.steps.append((name, said[-1] if said else "", time.monotonic() - start))
-
-
 def demo(root: Path) -> None:
     """Run the whole way in a clone of HEAD, and end with a table of what happened.
 
     TLC_DIR (a folder of TLC months) and MONTHS (as 2021-01..2021-03) choose real data.
     """
-    scratch, journal = root / STATE / "demo", Journal()
+    scratch, journal = root / STATE / "demo", Journal("demo")
     with journal.step("clone") as say, _overlay(root) as overlay:
         if run(root, "git", "status", "--porcelain").stdout:
             log.warning("demo: uncommitted changes are not part of it; it clones HEAD")
@@ -245,25 +228,16 @@ def _report(scratch: Path, journal: Journal, version: str) -> Path:
 
 
 def _finish(root: Path, scratch: Path, folder: Path, journal: Journal, report: Path) -> None:
-    width = max(len(name) for name, *_ in journal.steps)
-    total = sum(seconds for *_, seconds in journal.steps)
-    log.info("")
-    for name, said, seconds in journal.steps:
-        log.info("%-*s  %6.1f s  %s", width, name, seconds, said)
-    log.info("%-*s  %6.1f s", width, "all", total)
+    journal.show()
     serve = [Path(part) for part in bento.command(root, folder, 3000)[:3]]
-    shown = " ".join(str(_near(part, root)) for part in serve)
+    shown = " ".join(str(near(part, root)) for part in serve)
     log.info("")
-    log.info("report     %s", _near(report, root))
+    log.info("report     %s", near(report, root))
     for picture in sorted((scratch / PICTURES).glob("*.svg")):
-        log.info("rollout    %s", _near(picture, root))
+        log.info("rollout    %s", near(picture, root))
     log.info(
         "registry   .venv/bin/mlflow ui --backend-store-uri sqlite:///%s",
-        _near(scratch / STATE / "mlflow" / "mlflow.db", root),
+        near(scratch / STATE / "mlflow" / "mlflow.db", root),
     )
     log.info("serve      %s --port 3000", shown)
     log.info("the demo is green")
-
-
-def _near(path: Path, root: Path) -> Path:
-    return path.relative_to(root) if path.is_relative_to(root) else path
