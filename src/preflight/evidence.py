@@ -247,9 +247,9 @@ def absent(gate: str, commit: str, found: str) -> Part:
 
 
 def packed(parts: Iterable[Part]) -> str:
-    """A set as canonical JSON, parts by gate: the text of evidence.json beside a release record."""
+    """A set as one line of canonical JSON, parts by gate: evidence.json beside a release record."""
     plain = {part.gate: part.model_dump(mode="json") for part in parts}
-    return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=True) + "\n"
 
 
 def unpacked(text: str, where: str) -> tuple[Part, ...]:
