@@ -97,7 +97,9 @@ def demo() -> None:
     help="A YAML file whose keys are laid over params.yaml.",
 )
 def repro(profile: Path | None) -> None:
-    """Run the pipeline's changed stages; with a profile, in a scratch clone of HEAD.
+    """Run the pipeline's changed stages, and bring the model card up to date.
+
+    With a profile it runs in a scratch clone of HEAD, and leaves the card.
 
     Example: preflight repro --profile tests/benchmark/published.yaml
     """
@@ -112,6 +114,10 @@ def repro(profile: Path | None) -> None:
     )
     if done.returncode:
         raise Problem("dvc repro", "a failed stage", "success", "Mend what the stage names above.")
+    if not profile:
+        from preflight import card
+
+        card.write(place)  # it shows the metrics
     click.echo(f"results: {place / METRICS}", err=True)
 
 

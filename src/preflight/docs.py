@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import click
 from pydantic import BaseModel
 
-from preflight import evidence, params
+from preflight import card, evidence, params, risk
 from preflight import project as seam
 from preflight.contract import Column, Contract
 from preflight.errors import Problem
@@ -32,10 +32,10 @@ def write(root: Path) -> list[Path]:
         if new != text:
             path.write_text(new, encoding="utf-8")
             changed.append(path)
-    path, text = schema(root)
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        path.write_text(text, encoding="utf-8")
-        changed.append(path)
+    for path, text in (schema(root), card.page(root)):
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+            changed.append(path)
     return changed
 
 
@@ -75,6 +75,7 @@ def _params(root: Path) -> str:
     for name, value in loaded:
         if isinstance(value, BaseModel):
             lines += _section(name.rstrip("_"), value)
+    lines += _section("risk", risk.load(root / "params.yaml"))
     lines += _section("rollout", rollout.load(root / "params.yaml"))
     return "\n".join([*lines, *_section("gates", limits.load(root / "params.yaml"))])
 
@@ -116,7 +117,8 @@ def _kind(annotation: Any) -> str:
 
 def _plain(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key}: {each}" for key, each in value.items())
+        named = params.flat(value).items()
+        return ", ".join(f"{key}: {_plain(each)}" for key, each in named) or "none"
     if isinstance(value, tuple):
         return ", ".join(value) or "none"
     return (

@@ -164,8 +164,8 @@ class Registry(Section):
 class Params(Section):
     """All of params.yaml; the sections of a project's own are typed by the project.
 
-    `gates` and `rollout` are typed where they are used, in preflight.gates.limits and
-    preflight.rollout.limits: no stage depends on them.
+    `gates`, `rollout` and `risk` are typed where they are used, in preflight.gates.limits,
+    preflight.rollout.limits and preflight.risk: no stage depends on them.
     """
 
     project: str
@@ -179,6 +179,7 @@ class Params(Section):
     serving: Serving
     log: Log
     outcomes: Outcomes
+    risk: dict[str, Any]
     rollout: dict[str, Any]
     gates: dict[str, Any]
     model: Any

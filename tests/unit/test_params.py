@@ -40,6 +40,12 @@ def test_an_unknown_section_is_refused(tmp_path: Path) -> None:
     assert "colour: found an unknown key" in refusal(tmp_path, "split:", "colour: red\n\nsplit:")
 
 
+def test_a_risk_section_under_another_name_is_refused_with_the_right_one(tmp_path: Path) -> None:
+    said = refusal(tmp_path, "\nrisk:", "\nrisks:")
+    assert "risks: found an unknown key" in said
+    assert "Did you mean `risk`?" in said
+
+
 def test_an_unknown_key_deep_in_a_section_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(TEXT.replace("    max_rmse:", "    max_rmsee: 1.0\n    max_rmse:", 1))

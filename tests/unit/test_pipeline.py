@@ -94,7 +94,7 @@ def test_the_committed_lock_is_of_this_code_and_these_parameters() -> None:
             assert current == value, f"{name}: {key} changed; run `make repro`"
 
 
-NOT_OF_THE_PIPELINE = {"registry", "serving", "log", "outcomes", "rollout", "gates"}
+NOT_OF_THE_PIPELINE = {"registry", "serving", "log", "outcomes", "risk", "rollout", "gates"}
 
 
 def test_every_parameter_belongs_to_a_stage_or_to_a_command() -> None:

@@ -46,6 +46,9 @@ def project(before: str, after: str) -> list[str]:
         (gate(scope=None), gate(scope="night")),
         ({"validate": {"max_duplicates": 0.1}}, {"validate": {"max_duplicates": 0.2}}),
         ({"evaluate": {"resamples": 200}}, {"evaluate": {"resamples": 100}}),
+        ({"risk": {"tier": "high"}}, {"risk": {"tier": "low"}}),
+        ({"risk": {"explain": True}}, {"risk": {"explain": False}}),
+        ({"risk": {"approvals": 1}}, {"risk": {"approvals": 0}}),
     ],
 )
 def test_a_looser_value_is_named_with_both_values(was: Any, now: Any) -> None:
@@ -71,6 +74,8 @@ def test_a_looser_value_is_named_with_both_values(was: Any, now: Any) -> None:
         (gate(), gate(max_bias=9.0)),
         ({}, gate(max_bias=9.0)),
         ({"model": {"rounds": 200}}, {"model": {"rounds": 2}}),
+        ({"risk": {"tier": "low"}}, {"risk": {"tier": "high"}}),
+        ({"risk": {"explain": False}}, {"risk": {"explain": True}}),
     ],
 )
 def test_what_is_tighter_new_or_no_limit_is_not_named(was: Any, now: Any) -> None:

@@ -1,7 +1,8 @@
-"""The limits of the gates: section `gates` of params.yaml, typed.
+"""The limits of the gates: section `gates` of params.yaml, typed, with the risk tier's on top.
 
 A number named max_… is looser when larger, one named min_… when smaller; the policy gate
-holds every change to that. Each gate reads the merge base's values, not the change's own.
+holds every change to that. Each gate reads the merge base's values, not the change's own; a tier
+makes them stricter, that of the change as well as that of the base.
 """
 
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 from pydantic_core import to_json
 
-from preflight import params
+from preflight import params, risk
+from preflight.gates import tiers
 from preflight.metrics import Floors
 from preflight.params import Section, Share
 
@@ -197,9 +199,26 @@ def load(path: Path) -> Gates:
 
 
 def parse(raw: dict[str, Any], where: str) -> Gates:
-    """Plain parameters to limits; `where` names the file in errors."""
+    """Plain parameters to limits, the risk tier's laid over them where there is one.
+
+    `where` names the file in errors. Raises Problem for a tier's limit that is looser, or none.
+    """
+    found = _typed(raw.get("gates", {}), where)
+    if "risk" not in raw:
+        return found
+    declared = risk.parse(raw, where)
+    kept: dict[str, Gates] = {}
+    sections = found.model_dump(mode="json")
+    for name, asked in declared.tiers:
+        place = f"{where}: risk.tiers.{name}.limits"
+        sections = tiers.laid(sections, asked.limits, place)
+        kept[name] = _typed(sections, place)
+    return kept[declared.tier]
+
+
+def _typed(gates: Any, where: str) -> Gates:
     try:
-        return _Whole.model_validate_json(to_json({"gates": raw.get("gates", {})})).gates
+        return _Whole.model_validate_json(to_json({"gates": gates})).gates
     except ValidationError as error:
         raise params.problem(where, error, _Whole) from None
 
@@ -208,7 +227,8 @@ def of_base(base: dict[str, Any], head: dict[str, Any]) -> tuple[Gates, list[str
     """The merge base's limits with the head's declarations, and the keys only the head has.
 
     A key that the head took out stands as the base has it; one that these gates do not know is
-    left out. Windows of either are judged.
+    left out. Windows of either are judged. The tier's limits of both are laid on top where they
+    are stricter: a change that raises the tier is judged by the higher one already.
     """
     then, now = (_sections(raw) for raw in (base, head))
     kept: dict[str, Any] = {}
@@ -221,6 +241,8 @@ def of_base(base: dict[str, Any], head: dict[str, Any]) -> tuple[Gates, list[str
     ours, theirs = (side.get("differential", {}) for side in (now, then))
     kept["differential"]["expected"] = ours.get("expected", [])
     kept["differential"] |= _windows(theirs, ours)
+    for bounds in (*risk.bounds(base), *risk.bounds(head)):
+        kept = tiers.tightened(kept, bounds)
     return parse({"gates": kept}, "params.yaml"), borrowed
 
 

@@ -17,7 +17,7 @@ import yaml
 from preflight.policy.commits import PARAMS, Change
 from preflight.policy.loosening import Loosening, loosening
 
-SECTIONS = ("gates", "rollout", "validate", "evaluate")
+SECTIONS = ("gates", "rollout", "validate", "evaluate", "risk")
 DECLARED = "gates.differential.expected"
 ROW_RULES = "validate.row_rules"  # null: all of them
 LISTED = "listed"
@@ -94,6 +94,8 @@ def _removed(path: str, was: Any, now: Any) -> Loosening:
 def _is_looser(path: str, was: Any, now: Any) -> bool:
     if type(was) is type(now) and was == now:
         return False
+    if path.startswith("risk.") and (now == "high" or now is True):
+        return False  # a higher tier, an explanation at once: no less is asked
     if was is None:
         return not (_limit(path) and _number(now))
     if not (_number(was) and _number(now)):

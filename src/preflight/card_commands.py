@@ -1,0 +1,33 @@
+"""The command `card`: writes the model card, compares it, or prints a release's."""
+
+import click
+
+from preflight.watch.commands import HELP
+
+
+@click.command("card", context_settings=HELP)
+@click.argument("environment", metavar="[ENV]", required=False)
+@click.option("--check", is_flag=True, help="Write nothing; fail where the card is another.")
+def card(environment: str | None, check: bool) -> None:
+    """Write docs/model-card.md anew; with an environment, print the card of its release.
+
+    Exit status: 0 written, printed or the same, 1 another card or, with risk tier high, a question
+    that nobody has answered, 2 no evaluation or no release yet.
+
+    Example: preflight card production
+    """
+    from preflight import card as cards
+    from preflight import card_release, workspace
+
+    place = workspace.root()
+    if environment:
+        click.echo(card_release.text(place, environment), nl=False)
+        return
+    for each in cards.unanswered(place):
+        click.echo(f"warning: {each}", err=True)
+    if check:
+        cards.check(place)
+        click.echo(f"{cards.PLACE}: as made anew")
+        return
+    changed = cards.write(place)
+    click.echo(str(cards.PLACE) if changed else f"{cards.PLACE}: unchanged")
