@@ -115,9 +115,9 @@ def repro(profile: Path | None) -> None:
     if done.returncode:
         raise Problem("dvc repro", "a failed stage", "success", "Mend what the stage names above.")
     if not profile:
-        from preflight import card
+        from preflight.model_card import page
 
-        card.write(place)  # it shows the metrics
+        page.write(place)  # it shows the metrics
     click.echo(f"results: {place / METRICS}", err=True)
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import click
 from pydantic import BaseModel
 
-from preflight import card, evidence, params, risk
+from preflight import evidence, params, risk
 from preflight import project as seam
 from preflight.contract import Column, Contract
 from preflight.errors import Problem

@@ -11,12 +11,15 @@ import yaml
 from click.testing import CliRunner
 
 from conftest import ROOT, change_params, commit, git
-from preflight import card, card_release, card_words, docs
-from preflight.card_commands import card as command
-from preflight.card_words import QUESTIONS, WORDS
+from preflight import docs
 from preflight.errors import NoData, Problem
 from preflight.evidence import Evidence, Part, SliceFinding, packed
 from preflight.layout import METRICS
+from preflight.model_card import page as card
+from preflight.model_card import released as cards
+from preflight.model_card import words as people
+from preflight.model_card.commands import card as command
+from preflight.model_card.words import QUESTIONS, WORDS
 from preflight.release import EVIDENCE, PLACE
 from released import release_of, started
 
@@ -50,14 +53,14 @@ def test_the_committed_card_is_of_this_tree() -> None:
 
 
 def test_the_shipped_words_answer_every_question() -> None:
-    words = card_words.read(ROOT)
+    words = people.read(ROOT)
     assert list(words) == ALL
-    assert card_words.gaps(words) == []
+    assert people.gaps(words) == []
 
 
 def test_there_are_five_kinds_of_risk_and_nine_origins_of_harm() -> None:
     assert len([each for each in QUESTIONS["Risks"] if each.endswith(" risk")]) == 5
-    assert len(QUESTIONS[card_words.ORIGINS]) == 9
+    assert len(QUESTIONS[people.ORIGINS]) == 9
 
 
 def test_the_card_says_what_people_said(checkout: Path) -> None:
@@ -171,7 +174,7 @@ def test_an_origin_of_harm_without_a_link_is_not_answered(checkout: Path) -> Non
 
 def test_a_heading_that_was_taken_out_is_an_unanswered_question() -> None:
     text = (ROOT / WORDS).read_text().replace("### Team\n", "")
-    assert [each.question for each in card_words.gaps(card_words.parse(text))] == ["Team"]
+    assert [each.question for each in people.gaps(people.parse(text))] == ["Team"]
 
 
 @pytest.mark.parametrize(
@@ -188,13 +191,13 @@ def test_a_heading_that_was_taken_out_is_an_unanswered_question() -> None:
 )
 def test_a_heading_that_is_no_question_is_named(old: str, new: str, said: str) -> None:
     with pytest.raises(Problem) as caught:
-        card_words.parse((ROOT / WORDS).read_text().replace(old, new))
+        people.parse((ROOT / WORDS).read_text().replace(old, new))
     assert said in str(caught.value)
 
 
 def test_without_its_words_the_card_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Problem, match="found no file; expected the words of the model card"):
-        card_words.read(tmp_path)
+        people.read(tmp_path)
 
 
 def part(gate: str, **fields: Any) -> Part:
@@ -235,7 +238,7 @@ def released(checkout: Path) -> Path:
 
 
 def test_the_card_of_a_release_adds_what_was_measured_and_what_changed(released: Path) -> None:
-    text = card_release.text(released, "production")
+    text = cards.text(released, "production")
     assert text.startswith((released / card.PLACE).read_text())
     assert "| load: p50 | `9.1 ms against 9.0 ms, <b>@all</b>` | - |" in text
     assert "| p50 | `vendor 1` | 15,978 | 1.01 | 0.99 to 1.02 |" in text
@@ -250,12 +253,12 @@ def test_a_release_leaves_the_committed_card_as_it_was(released: Path) -> None:
 def test_the_card_of_a_release_is_of_its_commit_and_not_of_the_tree(released: Path) -> None:
     answer(released, "For whom?", "Couriers.")
     card.write(released)
-    assert "Couriers." not in card_release.text(released, "production")
+    assert "Couriers." not in cards.text(released, "production")
 
 
 def test_before_the_first_release_there_is_no_data(checkout: Path) -> None:
     with pytest.raises(NoData, match="no release"):
-        card_release.text(checkout, "production")
+        cards.text(checkout, "production")
 
 
 def test_the_command_writes_compares_and_prints(

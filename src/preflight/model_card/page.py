@@ -5,13 +5,15 @@ Made of committed files alone, and of none that a release changes, so that lint 
 
 from pathlib import Path
 
-from preflight import card_parts, card_words, params, risk
+from preflight import params, risk
 from preflight import project as seam
-from preflight.card_parts import table
-from preflight.card_words import QUESTIONS, WORDS
 from preflight.errors import Problem
 from preflight.files import replacing
 from preflight.gates import limits
+from preflight.model_card import parts
+from preflight.model_card import words as people
+from preflight.model_card.parts import table
+from preflight.model_card.words import QUESTIONS, WORDS
 
 PLACE = Path("docs/model-card.md")
 HEAD = f"""\
@@ -34,23 +36,23 @@ def text(root: Path) -> str:
     file = root / "params.yaml"
     known, harm = params.load(file), risk.load(file)
     contract = seam.contract(known.project)
-    asked = {group: _answers(group, card_words.read(root)) for group in QUESTIONS}
+    asked = {group: _answers(group, people.read(root)) for group in QUESTIONS}
     first, *others = asked
     sections = {
         first: asked[first],
-        "What goes in, and what comes out": card_parts.columns(contract),
-        "How fast is it?": card_parts.speed(limits.load(file).load),
-        "How good is it?": card_parts.slices(root, contract),
+        "What goes in, and what comes out": parts.columns(contract),
+        "How fast is it?": parts.speed(limits.load(file).load),
+        "How good is it?": parts.slices(root, contract),
         **{group: asked[group] for group in others},
-        "Which risk tier is it, and what follows?": card_parts.tier(harm, known.registry.name),
-        "How was it made?": card_parts.made(root, known, contract),
+        "Which risk tier is it, and what follows?": parts.tier(harm, known.registry.name),
+        "How was it made?": parts.made(root, known, contract),
     }
     made = [f"## {title}\n\n{body}" for title, body in sections.items()]
     return "\n\n".join([HEAD, *made]) + "\n"
 
 
 def _answers(group: str, words: dict[str, str]) -> str:
-    lacking = {each.question: f"**{each.lacks} is missing**" for each in card_words.gaps(words)}
+    lacking = {each.question: f"**{each.lacks} is missing**" for each in people.gaps(words)}
     rows = [
         (each, " ".join(filter(None, (words.get(each), lacking.get(each)))))
         for each in QUESTIONS[group]
@@ -80,7 +82,7 @@ def check(root: Path) -> None:
 
 def require_whole(root: Path) -> None:
     """Raises Problem that names what nobody has answered, where the risk tier is high."""
-    gaps = card_words.gaps(card_words.read(root))
+    gaps = people.gaps(people.read(root))
     if gaps and risk.of(root).name == "high":
         named = "; ".join(f"{each.question!r} lacks {each.lacks}" for each in gaps)
         expected = "an answer to each question, as risk tier high asks"
@@ -89,5 +91,5 @@ def require_whole(root: Path) -> None:
 
 def unanswered(root: Path) -> list[str]:
     """A line for each gap that the tier lets pass."""
-    found = card_words.gaps(card_words.read(root))
+    found = people.gaps(people.read(root))
     return [f"{WORDS}: not answered: {each.question}: it lacks {each.lacks}" for each in found]

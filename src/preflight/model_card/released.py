@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from preflight import evidence, lineage, params, release
-from preflight.card import PLACE
-from preflight.card_parts import table
 from preflight.errors import NoData
 from preflight.evidence import Evidence, Part
 from preflight.layout import METRICS
+from preflight.model_card.page import PLACE
+from preflight.model_card.parts import table
 from preflight.release import Release
 from preflight.report import escape
 from preflight.workspace import run

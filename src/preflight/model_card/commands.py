@@ -16,18 +16,18 @@ def card(environment: str | None, check: bool) -> None:
 
     Example: preflight card production
     """
-    from preflight import card as cards
-    from preflight import card_release, workspace
+    from preflight import workspace
+    from preflight.model_card import page, released
 
     place = workspace.root()
     if environment:
-        click.echo(card_release.text(place, environment), nl=False)
+        click.echo(released.text(place, environment), nl=False)
         return
-    for each in cards.unanswered(place):
+    for each in page.unanswered(place):
         click.echo(f"warning: {each}", err=True)
     if check:
-        cards.check(place)
-        click.echo(f"{cards.PLACE}: as made anew")
+        page.check(place)
+        click.echo(f"{page.PLACE}: as made anew")
         return
-    changed = cards.write(place)
-    click.echo(str(cards.PLACE) if changed else f"{cards.PLACE}: unchanged")
+    changed = page.write(place)
+    click.echo(str(page.PLACE) if changed else f"{page.PLACE}: unchanged")
