@@ -17,6 +17,7 @@ from preflight.contract import Column, Contract
 from preflight.errors import Problem
 from preflight.gates import limits
 from preflight.log.schema import FIELDS, Stream
+from preflight.model_card import page as card
 from preflight.rollout import limits as rollout
 from preflight.serving import logs, metrics
 from preflight.serving.requests import expectation
