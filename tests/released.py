@@ -1,5 +1,6 @@
 """Scratch repositories with releases, each committed with its rendered file."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,8 @@ import yaml
 
 from conftest import commit, git
 from preflight.deploy.rendering import NONE, released
-from preflight.release import PLACE, RENDERED, Release
+from preflight.evidence import Part, packed
+from preflight.release import EVIDENCE, PLACE, RENDERED, Release
 from records import record
 
 # As kustomize writes it, and with an é, as places are counted in characters.
@@ -76,8 +78,8 @@ def started(root: Path) -> Path:
     return root
 
 
-def release(root: Path, found: Release, text: str = TEXT) -> str:
-    """Commit a release's record and rendered file; returns the commit."""
+def release(root: Path, found: Release, text: str = TEXT, parts: Sequence[Part] = ()) -> str:
+    """Commit a release's record and rendered file, and its evidence if any; returns the commit."""
     place, rendered = (
         root / each.format(environment=found.environment) for each in (PLACE, RENDERED)
     )
@@ -85,5 +87,7 @@ def release(root: Path, found: Release, text: str = TEXT) -> str:
         path.parent.mkdir(parents=True, exist_ok=True)
     place.write_text(yaml.safe_dump(found.model_dump(mode="json")))
     rendered.write_text(released(text, found))
+    if parts:
+        (root / EVIDENCE.format(environment=found.environment)).write_text(packed(parts))
     commit(root, f"Release {found.id}, {found.rollout.verdict}")
     return git(root, "rev-parse", "HEAD").strip()

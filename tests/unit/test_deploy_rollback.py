@@ -282,7 +282,7 @@ def test_the_command_says_what_was_done_what_is_next_and_how_to_watch(root: Path
     lines = done.output.splitlines()
     assert lines[0] == "production: 2-222222222222, promoted, gives way to 1-111111111111"
     assert lines[1] == "pace:  by steps, like a new release: the Rollout has no rollbackWindow"
-    assert lines[2].startswith(f"commit {made}: both files as commit ")
+    assert lines[2].startswith(f"commit {made}: its files as commit ")
     assert "next:  git push origin main" in lines
     assert (
         "watch: kubectl argo rollouts get rollout taxi --namespace taxi-production --watch" in lines

@@ -10,7 +10,7 @@ from preflight import release
 from preflight.deploy import change, checkout
 from preflight.deploy.tree import environments
 from preflight.errors import Problem
-from preflight.release import OVERLAYS, PLACE, RENDERED, Recorded, Release, Unreadable
+from preflight.release import EVIDENCE, OVERLAYS, PLACE, RENDERED, Recorded, Release, Unreadable
 from preflight.workspace import run
 
 SHOWN = 10  # releases that an error lists
@@ -33,12 +33,12 @@ class Rollback:
     known: tuple[Recorded, ...]
 
     @property
-    def places(self) -> tuple[str, str]:
-        """The two files that it touches, relative to the checkout."""
-        return (
-            PLACE.format(environment=self.environment),
-            RENDERED.format(environment=self.environment),
+    def places(self) -> tuple[str, str, str]:
+        """The files that it touches, relative to the checkout: record, rendered file, evidence."""
+        record, rendered, evidence = (
+            each.format(environment=self.environment) for each in (PLACE, RENDERED, EVIDENCE)
         )
+        return record, rendered, evidence
 
 
 def chosen(root: Path, environment: str, to: str | None = None, option: str = "--to") -> Rollback:

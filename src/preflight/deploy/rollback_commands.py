@@ -51,7 +51,7 @@ def commit(root: Path, plan: "Rollback", why: str, who: str, branch: str | None)
     made = rolled_back(root, plan, why, who, branch)
     for line in (
         *changes,
-        f"commit {made[:12]}: both files as commit {plan.to.at[:12]} had them",
+        f"commit {made[:12]}: its files as commit {plan.to.at[:12]} had them",
         *_next(start, made, branch),
     ):
         click.echo(line)

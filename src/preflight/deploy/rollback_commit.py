@@ -41,28 +41,37 @@ def require_ready(root: Path, plan: Rollback, *, in_flight: bool = False) -> Non
 
 
 def rolled_back(root: Path, plan: Rollback, why: str, who: str, branch: str | None = None) -> str:
-    """Commit both files as they were, here or on a new branch; returns the commit.
+    """Commit the files as they were, here or on a new branch; returns the commit.
 
     It needs Git alone. Raises Problem for what `require_ready` did not allow; whatever fails or
     interrupts it, the tree and its branch stay as they were.
     """
     name = _line("--who", who)
+    places = _known(root, plan)
     words, own = _message(plan, _line("--why", why), name), checkout.identity(root, name)
     if branch:
         run(root, "git", "switch", "--quiet", "--create", branch)
     try:
-        run(root, "git", "checkout", "--quiet", plan.to.at, "--", *plan.places)
-        # Both files were committed before, as they are now: no hook has anything to add.
+        source = ("git", "restore", f"--source={plan.to.at}", "--staged", "--worktree", "--")
+        run(root, *source, *places)
+        # The files were committed before, as they are now: no hook has anything to add.
         commit = ("git", *own, "commit", "--quiet", "--no-verify")
-        run(root, *commit, *(f"--message={each}" for each in words), "--", *plan.places)
+        run(root, *commit, *(f"--message={each}" for each in words), "--", *places)
     except BaseException:
         back = ("git", "restore", "--source=HEAD", "--staged", "--worktree", "--")
-        run(root, *back, *plan.places, check=False)
+        run(root, *back, *places, check=False)
         if branch:
             run(root, "git", "checkout", "--quiet", "-", check=False)
             run(root, "git", "branch", "--quiet", "-D", branch, check=False)
         raise
     return run(root, "git", "rev-parse", "HEAD").stdout.strip()
+
+
+def _known(root: Path, plan: Rollback) -> tuple[str, ...]:
+    """The plan's files that one of its two commits has: the first records had no evidence."""
+    words = ("git", "ls-tree", "--name-only", "--full-tree")
+    both = (run(root, *words, each, "--", *plan.places).stdout for each in ("HEAD", plan.to.at))
+    return tuple(dict.fromkeys(name for listed in both for name in listed.splitlines()))
 
 
 def _message(plan: Rollback, why: str, who: str) -> tuple[str, ...]:
@@ -73,7 +82,7 @@ def _message(plan: Rollback, why: str, who: str) -> tuple[str, ...]:
         left, replaced = now.id, f"release that they replace was {now.rollout.verdict}"
     return (
         f"Roll {plan.environment} back to {to.release.id}",
-        f"Record and rendered file are those of commit {to.at[:12]}, byte for byte.\n"
+        f"Record, evidence and rendered file are those of commit {to.at[:12]}, byte for byte.\n"
         f"The {replaced}.",
         f"Rolled-back-from: {left}\nRolled-back-to: {to.release.id}\n"
         f"Restored-from: {to.at}\nReason: {why}\nBy: {who}",

@@ -1,6 +1,7 @@
 """The rules of lint-deploy, one subject a module; each docstring is the rule."""
 
 from preflight.deploy.rules import (
+    admission,
     alerts,
     argocd,
     ends,
@@ -9,6 +10,7 @@ from preflight.deploy.rules import (
     pods,
     releases,
     rights,
+    risk,
     rollout,
     route,
     secrets,
@@ -19,6 +21,7 @@ from preflight.deploy.rules import (
 )
 
 __all__ = [
+    "admission",
     "alerts",
     "argocd",
     "ends",
@@ -27,6 +30,7 @@ __all__ = [
     "pods",
     "releases",
     "rights",
+    "risk",
     "rollout",
     "route",
     "secrets",
