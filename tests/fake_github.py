@@ -20,6 +20,7 @@ from preflight.gates import REQUIRED
 
 REPOSITORY, FORK, BRANCH = "team/model", "ada/model", "longer-trips"
 TOKEN, RUN, NUMBER = "ghs_a-secret", 700, 42
+BOT = "preflight-bot[bot]"
 Json = dict[str, Any]
 
 
@@ -45,7 +46,31 @@ def pull(number: int, head: str, base: str = "main", fork: str = FORK) -> Json:
         "number": number,
         "head": {"ref": BRANCH, "sha": head, "repo": {"full_name": fork}},
         "base": {"ref": base, "sha": "b" * 40, "repo": {"full_name": REPOSITORY}},
+        "state": "open",
     }
+
+
+def review(
+    who: str, commit: str, state: str = "APPROVED", kind: str = "User", number: int = 500
+) -> Json:
+    """A review of a pull request's head as it was."""
+    return {
+        "id": number,
+        "user": {"login": who, "type": kind},
+        "state": state,
+        "commit_id": commit,
+        "submitted_at": "2026-11-22T08:00:00Z",
+        "html_url": f"https://github.com/{REPOSITORY}/pull/{NUMBER}#pullrequestreview-500",
+    }
+
+
+def check(
+    name: str = "decide", conclusion: str | None = "success", number: int = 1, app: int = 15368
+) -> Json:
+    """A check run of a commit, by Actions' own app; without conclusion it still runs."""
+    status = "completed" if conclusion else "in_progress"
+    state = {"status": status, "conclusion": conclusion}
+    return {"id": number, "name": name, "app": {"id": app}, **state}
 
 
 @dataclass
@@ -53,6 +78,10 @@ class FakeGitHub:
     """What the fake answers, and what it was asked: (path, Authorization) of each request.
 
     `after_download` is called when an artifact was asked for; a content of None never ends.
+    Writes change what is read: `pulls` (a closed one stands there no longer open), `said` (comments
+    by number); `written` is each write's (method, path, body). `reviews` go by the pull request's
+    number, `checks`, `authors` (logins) and `commit_pulls` by commit, `permissions` by login, write
+    unless told; `head_of` says a pushed branch's commit.
     """
 
     head: str
@@ -64,9 +93,17 @@ class FakeGitHub:
     after_download: Callable[[], object] = lambda: None
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     stored: list[tuple[str, str | None]] = field(default_factory=list)
+    reviews: dict[int, list[Json]] = field(default_factory=dict)
+    checks: dict[str, list[Json]] = field(default_factory=dict)
+    authors: dict[str, str] = field(default_factory=dict)
+    permissions: dict[str, str] = field(default_factory=dict)
+    commit_pulls: dict[str, list[Json]] = field(default_factory=dict)
+    said: dict[int, list[Json]] = field(default_factory=dict)
+    written: list[tuple[str, str, Json]] = field(default_factory=list)
     sent: int = 0
     api: str = ""
     storage: str = ""
+    head_of: Callable[[str], str] = lambda _: "a" * 40
 
     def upload(self, name: str, raw: bytes | None, **fields: Any) -> None:
         """Put an artifact into the run."""
@@ -83,12 +120,67 @@ class FakeGitHub:
             return {"total_count": len(self.artifacts), "artifacts": self.artifacts}
         if path.startswith("actions/runs/"):
             return next((each for each in self.runs if str(each["id"]) == parts[2]), None)
-        if path.startswith("actions/workflows/9/"):
-            wanted = query["head_sha"][0]
-            return {"workflow_runs": [each for each in self.runs if each["head_sha"] == wanted]}
-        if path == f"issues/{NUMBER}/comments":
-            return self.comments
-        return self.pulls if path == "pulls" else None
+        if path.startswith("actions/workflows/"):
+            return {"workflow_runs": self._runs(query)}
+        if parts[0] == "commits":
+            return self._of_commit(parts[1], parts[2:])
+        if parts[0] == "collaborators":
+            return {"permission": self.permissions.get(parts[1], "write")}
+        if parts[0] == "issues" and parts[2:] == ["comments"]:
+            own = self.comments if path == f"issues/{NUMBER}/comments" else []
+            return [*own, *self.said.get(int(parts[1]), [])]
+        if parts[0] == "pulls" and len(parts) > 1:
+            return self._pull(int(parts[1]), parts[2:], int(query.get("page", ["1"])[0]))
+        return self._listed(query) if path == "pulls" else None
+
+    def _runs(self, query: dict[str, list[str]]) -> list[Json]:
+        wanted = query.get("head_sha")
+        return [each for each in self.runs if not wanted or each["head_sha"] == wanted[0]]
+
+    def _of_commit(self, commit: str, below: list[str]) -> Any:
+        if below == ["check-runs"]:
+            found = self.checks.get(commit, [])
+            return {"total_count": len(found), "check_runs": found}
+        if below == ["pulls"]:
+            return self.commit_pulls.get(commit, [])
+        login = self.authors.get(commit)
+        return {"sha": commit, "author": {"login": login, "type": "User"} if login else None}
+
+    def _pull(self, number: int, below: list[str], page: int = 1) -> Any:
+        if below == ["reviews"]:
+            return self.reviews.get(number, []) if page == 1 else []
+        found = next((each for each in self.pulls if each["number"] == number), None)
+        return found if not below else None
+
+    def _listed(self, query: dict[str, list[str]]) -> list[Json]:
+        """Pull requests by state, open unless told; whatever head is asked for."""
+        state = query.get("state", ["open"])[0]
+        return [each for each in self.pulls if state in ("all", each.get("state", "open"))]
+
+    def write(self, method: str, path: str, body: Json) -> tuple[int, Any]:
+        """Status and JSON of a write, which changes what is read afterwards."""
+        self.written.append((method, path, body))
+        parts = path.split("/")
+        if (method, path) == ("POST", "pulls"):
+            return self._open(body)
+        if method == "POST" and parts[0] == "issues" and parts[2:] == ["comments"]:
+            said = self.said.setdefault(int(parts[1]), [])
+            said.append({"id": 900 + len(said), "body": body["body"], "user": {"login": BOT}})
+            return 201, said[-1]
+        if method == "PATCH" and parts[0] == "pulls" and len(parts) == 2:
+            found = self._pull(int(parts[1]), [])
+            return (404, {}) if found is None else (200, found.update(body) or found)
+        return 404, {}
+
+    def _open(self, body: Json) -> tuple[int, Any]:
+        if any(each["head"]["ref"] == body["head"] for each in self._listed({})):
+            return 422, {"message": "Validation Failed"}
+        number = max([NUMBER, *(each["number"] for each in self.pulls)]) + 1
+        opened = pull(number, self.head_of(body["head"]), body["base"], REPOSITORY)
+        opened["head"]["ref"] = body["head"]
+        own = {"title": body["title"], "body": body["body"], "user": {"login": BOT}}
+        self.pulls.append(opened | own | {"state": "open"})
+        return 201, self.pulls[-1]
 
 
 @contextmanager
@@ -136,6 +228,20 @@ def _api(fake: FakeGitHub) -> type[BaseHTTPRequestHandler]:
             self.send_response(200 if known else 404)
             self.end_headers()
             self.wfile.write(json.dumps(found).encode())
+
+        def _write(self) -> None:
+            token = self.headers.get("Authorization")
+            raw = self.rfile.read(int(self.headers["Content-Length"]))
+            status: int = 404
+            found: Any = None
+            if token == f"Bearer {TOKEN}":
+                path = urlsplit(self.path).path.removeprefix(f"/repos/{REPOSITORY}/")
+                status, found = fake.write(self.command, path, json.loads(raw))
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(json.dumps(found).encode())
+
+        do_POST = do_PUT = do_PATCH = _write
 
     return Api
 

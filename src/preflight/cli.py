@@ -12,10 +12,15 @@ from typing import Any
 import click
 
 from preflight import params, workspace
+from preflight.chain import lineage_commands, verify_commands
+from preflight.delivery import commands as delivery
 from preflight.deploy import commands as deploys
 from preflight.deploy import rollback_commands
 from preflight.errors import NoData, Problem
+from preflight.images import commands as images
 from preflight.layout import METRICS, STATE
+from preflight.model_card import commands as cards
+from preflight.pull_request import measured_commands
 from preflight.rehearsal import commands as rehearsals
 from preflight.rollout import commands as rollouts
 from preflight.rollout import log_commands, probation_commands
@@ -296,6 +301,10 @@ for each in (
     *(log_commands.judge_shadow, log_commands.compare_groups, rehearsals.rehearse),
     *(deploys.lint_deploy, deploys.render),
     *(rollback_commands.rollback, probation_commands.probation),
+    *(delivery.release, delivery.package, images.publish, delivery.stage, delivery.settle),
+    *(delivery.promote, delivery.land, delivery.bot_commits, measured_commands.measured),
+    *(verify_commands.verify, lineage_commands.trace, lineage_commands.audit),
+    *(lineage_commands.models_using, cards.card),
 ):
     main.add_command(each)
 

@@ -3,13 +3,15 @@
 import logging
 import shutil
 from pathlib import Path
+from typing import Literal
 
 from preflight import lineage
 from preflight.errors import Problem
-from preflight.files import replacing
+from preflight.files import read_json, replacing, sha256, write_json
 from preflight.layout import STATE
 from preflight.workspace import clone, failed, run
 
+ARTIFACTS = STATE / "artifacts.json"
 log = logging.getLogger("preflight")
 
 
@@ -28,10 +30,31 @@ def restore(root: Path) -> None:
     log.info("pulling data and model from the DVC remote")
     pulled = run(root, "dvc", "pull", "--quiet", check=False)
     if pulled.returncode == 0 and _is_current(root):
+        _remember(root, "pulled")
         log.info("pulled; current with dvc.lock")
         return
     log.info("the remote does not have them all; reproducing in a scratch clone")
     _reproduce(root)
+    _remember(root, "rebuilt")
+
+
+def artifacts(root: Path) -> Literal["pulled", "rebuilt"]:
+    """How the tree's data and model came here: by hash from the remote, or made here.
+
+    "rebuilt" is what is said where `restore` did not pull what dvc.lock names now.
+    """
+    if not (root / ARTIFACTS).is_file():
+        return "rebuilt"
+    known = read_json(root / ARTIFACTS) == _artifacts(root, "pulled")
+    return "pulled" if known else "rebuilt"
+
+
+def _remember(root: Path, how: str) -> None:
+    write_json(root / ARTIFACTS, _artifacts(root, how))
+
+
+def _artifacts(root: Path, how: str) -> dict[str, str]:
+    return {"artifacts": how, "lock": sha256(root / "dvc.lock")}
 
 
 def _is_current(root: Path) -> bool:

@@ -25,8 +25,8 @@ from preflight.evidence import Notice
 from preflight.pull_request import cml, origin
 from preflight.pull_request.artifact import ARTIFACTS, ZIP_BYTES, listed, parts
 from preflight.pull_request.commands import made_safe
-from preflight.pull_request.github import GitHub, shown
-from preflight.pull_request.origin import Origin, resolve
+from preflight.pull_request.github import Answer, GitHub, shown
+from preflight.pull_request.origin import Origin, PullRequest, resolve
 
 HEAD, OTHER = "a" * 40, "c" * 40
 MARK = f'![](https://cml.dev/watermark.png#{HEAD} "CML watermark preflight")'
@@ -291,3 +291,31 @@ def test_warnings_are_mains_to_give_and_not_the_runs() -> None:
     )
     part = green(HEAD, "quality").model_copy(update={"notices": notices})
     assert [each.kind for each in made_safe(part).notices] == ["champion", "declaration"]
+
+
+def test_a_pull_request_is_opened_said_something_and_closed(fake: FakeGitHub) -> None:
+    body = {"title": "A", "body": "B", "head": "promote/production/3", "base": "main"}
+    opened = github(fake).send(PullRequest, "POST", "pulls", body)
+    assert (opened.head.ref, opened.base.ref) == ("promote/production/3", "main")
+    place = f"pulls/{opened.number}"
+    github(fake).send(Answer, "POST", f"issues/{opened.number}/comments", {"body": "done"})
+    github(fake).send(Answer, "PATCH", place, {"state": "closed"})
+    assert fake.said[opened.number][0]["body"] == "done"
+    assert opened.number not in [
+        each.number for each in github(fake).get(tuple[PullRequest, ...], "pulls")
+    ]
+    assert [(method, path) for method, path, _ in fake.written][0::2] == [
+        ("POST", "pulls"),
+        ("PATCH", place),
+    ]
+
+
+def test_a_second_pull_request_of_a_branch_is_refused_by_its_status_alone(
+    fake: FakeGitHub,
+) -> None:
+    body = {"title": "A", "body": "a secret", "head": "b", "base": "main"}
+    github(fake).send(PullRequest, "POST", "pulls", body)
+    with pytest.raises(Problem, match="found status 422") as caught:
+        github(fake).send(PullRequest, "POST", "pulls", body)
+    assert TOKEN not in str(caught.value)
+    assert "a secret" not in str(caught.value)

@@ -71,8 +71,9 @@ def pinned(root: Path, environment: str) -> str | None:
     if record is None:
         return None
     sources = ("deploy/base", "deploy/components", str(OVERLAYS / environment))
-    own = f":(exclude){release.PLACE.format(environment=environment)}"
-    compared = ("git", "diff", "--quiet", record.manifests, "--", *sources, own)
+    files = (each.format(environment=environment) for each in (release.PLACE, release.EVIDENCE))
+    own = (f":(exclude){each}" for each in files)
+    compared = ("git", "diff", "--quiet", record.manifests, "--", *sources, *own)
     if run(root, *compared, check=False).returncode != 1:
         return None
     return (

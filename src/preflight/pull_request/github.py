@@ -1,11 +1,12 @@
-"""GitHub's REST API, read with bounds; the token goes to the API and to nobody else."""
+"""GitHub's REST API, asked with bounds; the token goes to the API and to nobody else."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.message import Message
 from http.client import HTTPException, HTTPResponse
-from typing import IO, TypeVar
+from typing import IO, Any, Literal, TypeVar
 from urllib.error import HTTPError
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
@@ -18,6 +19,7 @@ API, SERVER = "https://api.github.com", "https://github.com"
 SECONDS = 30.0  # until a silent server is given up
 ANSWER_BYTES = 20_000_000
 CHUNK = 65_536
+WRITTEN = {200, 201}
 REDIRECTS = {301, 302, 303, 307, 308}
 Value = TypeVar("Value")
 
@@ -51,15 +53,17 @@ class GitHub:
         """A resource below the repository as `kind`; raises Problem for any other answer."""
         place = self._url(path)
         with self._open(f"{place}?{urlencode(query)}" if query else place) as response:
-            body = bounded(response, ANSWER_BYTES, f"GitHub's {path}")
-        try:
-            return TypeAdapter(kind).validate_json(body)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-            found = shown(f"{first['loc']}: {first['msg']}")
-            raise Problem(
-                f"GitHub's {path}", found, "an answer as its documentation says", "Run it again."
-            ) from None
+            return _read(kind, response, path)
+
+    def send(
+        self, kind: type[Value], method: Literal["POST", "PUT", "PATCH"], path: str, body: Any
+    ) -> Value:
+        """Write a JSON body below the repository; the answer as `kind`, once and never again.
+
+        Raises Problem for any other answer, with its status alone: an answer may repeat the body.
+        """
+        with self._open(self._url(path), method, json.dumps(body).encode()) as response:
+            return _read(kind, response, path)
 
     def download(self, path: str, most: int, name: str) -> bytes:
         """The file that a resource redirects to, of at most `most` bytes; raises Problem."""
@@ -78,20 +82,34 @@ class GitHub:
     def _url(self, path: str) -> str:
         return f"{self.api}/repos/{self.repository}/{quote(path)}"
 
-    def _open(self, url: str) -> HTTPResponse:
+    def _open(self, url: str, method: str = "GET", body: bytes | None = None) -> HTTPResponse:
         if urlsplit(url).scheme not in ("http", "https"):
             raise Problem("GITHUB_API_URL", shown(self.api), "an https address", "Mend it.")
-        request = Request(url)  # noqa: S310 (the scheme is checked)
+        request = Request(url, body, method=method)  # noqa: S310 (the scheme is checked)
+        if body is not None:
+            request.add_header("Content-Type", "application/json")
         request.add_header("Accept", "application/vnd.github+json")
         request.add_header("X-GitHub-Api-Version", "2022-11-28")
         # Unredirected: no other host ever sees it, whatever follows a redirect.
         request.add_unredirected_header("Authorization", f"Bearer {self.token}")
         place = f"GitHub's {urlsplit(url).path}"
         response = _opened(request, place)
-        if response.status >= 400:
+        if response.status >= 400 or (body is not None and response.status not in WRITTEN):
             response.close()
             raise _refused(place, f"status {response.status}", "an answer")
         return response
+
+
+def _read(kind: type[Value], response: HTTPResponse, path: str) -> Value:
+    body = bounded(response, ANSWER_BYTES, f"GitHub's {path}")
+    try:
+        return TypeAdapter(kind).validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        found = shown(f"{first['loc']}: {first['msg']}")
+        raise Problem(
+            f"GitHub's {path}", found, "an answer as its documentation says", "Run it again."
+        ) from None
 
 
 class _Stay(HTTPRedirectHandler):

@@ -1,0 +1,1 @@
+"""The delivery of a release: from a commit's evidence to its records in Git."""
