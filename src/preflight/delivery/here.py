@@ -92,7 +92,9 @@ def _clone(way: _Way) -> None:
         run(remote, "git", "update-ref", "refs/heads/main", lineage.head(way.root))
         run(remote, "git", "symbolic-ref", "HEAD", "refs/heads/main")
         workspace.clone(remote, way.scratch)
-        run(way.scratch, "dvc", "cache", "dir", "--local", str(way.root / ".dvc/cache"))
+        cache = way.root / ".dvc/cache"
+        cache.mkdir(parents=True, exist_ok=True)
+        (way.scratch / ".dvc/cache").symlink_to(cache.resolve())
         shutil.copytree(way.root / EVIDENCE, way.scratch / EVIDENCE)
         say(f"{lineage.head(way.root)[:12]} is main of {near(remote, way.root)}")
 
