@@ -2,6 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 .PHONY: help setup demo test lint gates bench bench-compare bench-serving bench-log judge-study soak fuzz load report verdict faults pull-request scope rehearse rehearse-study drill drill-tell comment audit tools kubeconform promtool secrets \
+	release package publish stage measured sign verify settle promote land rollback deliver bot-commits resume tell kyverno \
 	repro restore push pull register bento serve bench-pipeline lock clean
 
 # The first Python between 3.11 and 3.13 that really starts.
@@ -124,6 +125,61 @@ scope: ## whether the change is prose alone, for the pull request's jobs
 
 comment: .venv/.stamp ## post a finished run's report on its pull request; for report.yml
 	@.venv/bin/preflight comment
+
+release: setup ## a merge's way to production in a scratch clone: image, staging, rollout, a traced answer
+	@.venv/bin/preflight release
+
+package: setup ## register HEAD's model, build its Bento and image, draft its release; all gates green
+	@.venv/bin/preflight package
+
+publish: .venv/.stamp ## push the packaged image to registry.images, read it again and compare
+	@.venv/bin/preflight publish
+
+stage: .venv/.stamp ## commit the drafted release to staging, on top of the remote's main
+	@.venv/bin/preflight stage
+
+measured: .venv/.stamp ## benchmark, load and rehearsal of the merge queue's run of this tree; for release.yml
+	@.venv/bin/preflight measured
+
+# What comes from a workflow stays a variable of the shell: Make itself would run it.
+sign: ## sign IMAGE, by digest, as the workflow that runs; for release.yml
+	@cosign sign --yes "$$IMAGE"
+
+verify: .venv/.stamp ## compare each link of a release's chain; OF=staging, a commit, Bento or image
+	@.venv/bin/preflight verify -- "$$OF"
+
+settle: .venv/.stamp ## a rollout's end into Git: ENVIRONMENT, RELEASE, VERDICT, perhaps JUDGE and QUESTION
+	@.venv/bin/preflight settle $${QUESTION:+$${JUDGE:+--judge "$$JUDGE/v1/verdict?$$QUESTION"}} -- "$$ENVIRONMENT" "$$RELEASE" "$$VERDICT"
+
+promote: .venv/.stamp ## propose to production what staging promoted
+	@.venv/bin/preflight promote
+
+land: .venv/.stamp ## put the promotion of pull request NUMBER, that BOT opened, on main; for promote.yml
+	@.venv/bin/preflight land --bot "$$BOT" -- "$$NUMBER"
+
+rollback: .venv/.stamp ## commit an earlier release again: ENVIRONMENT, WHY, perhaps TO and WHO
+	@.venv/bin/preflight rollback --in-flight --why "$$WHY" $${TO:+--to "$$TO"} $${WHO:+--who "$$WHO"} -- "$$ENVIRONMENT"
+
+deliver: ## push HEAD to the remote's main, never forced
+	@git push --quiet origin HEAD:refs/heads/main
+
+bot-commits: .venv/.stamp ## name commits since BASE that BOT, or a hand, may not make; for commits.yml
+	@.venv/bin/preflight bot-commits --bot "$${BOT:-preflight}" -- "$$BASE..HEAD"
+
+resume: ## let the newest release go on that was refused while another's rollout ran; for verdict.yml
+	@.github/resume
+
+tell: ## an issue TITLE with TEXT and RUN; for workflows
+	@.github/tell
+
+# Its module replaces others', so `go install` alone refuses it.
+kyverno: ## try the admission policies on pods that are good and bad; builds Kyverno's program, with Go
+	@[ -x .preflight/go/kyverno ] || { go mod download $(KYVERNO) && rm -rf .preflight/kyverno && mkdir -p .preflight/go && \
+	cp -R "$$(go env GOMODCACHE)/$(KYVERNO)" .preflight/kyverno && chmod -R u+w .preflight/kyverno && \
+	(cd .preflight/kyverno && go build -o ../go/kyverno ./cmd/cli/kubectl-kyverno) && rm -rf .preflight/kyverno; }
+	@.preflight/go/kyverno test tests/admission --remove-color
+
+KYVERNO := github.com/kyverno/kyverno@v1.19.1
 
 repro: .venv/.stamp ## run the pipeline's changed stages; rewrites dvc.lock
 	@.venv/bin/preflight repro

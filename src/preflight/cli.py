@@ -378,14 +378,15 @@ def comment() -> None:
 
 @main.command()
 @click.argument("repository", metavar="OWNER/REPO")
-def ruleset(repository: str) -> None:
+@click.option("--bot", type=int, metavar="APP_ID", help="The GitHub App that may bypass it.")
+def ruleset(repository: str, bot: int | None) -> None:
     """Apply .github/rulesets/main.json to a repository on GitHub, with GITHUB_TOKEN.
 
     Example: preflight ruleset team/model
     """
     from preflight.ruleset import apply
 
-    click.echo(apply(workspace.root(), repository, os.environ))
+    click.echo(apply(workspace.root(), repository, os.environ, bot))
 
 
 @main.command()

@@ -24,10 +24,11 @@ REFUSED = {
 QUEUE = "Take the rule merge_queue out of the file, or move the repository to an organization."
 
 
-def apply(root: Path, repository: str, environ: Mapping[str, str]) -> str:
+def apply(root: Path, repository: str, environ: Mapping[str, str], bot: int | None = None) -> str:
     """Create the ruleset in OWNER/REPO, or update the one of its name; says what was done.
 
-    Reads GITHUB_TOKEN, and GITHUB_API_URL where it is not github.com's. Raises Problem.
+    The GitHub App whose id is `bot` may bypass it, and nobody else; None: nobody at all. Reads
+    GITHUB_TOKEN, and GITHUB_API_URL where it is not github.com's. Raises Problem.
     """
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
         raise Problem("OWNER/REPO", repr(repository), "a name such as team/model", "Mend it.")
@@ -39,6 +40,7 @@ def apply(root: Path, repository: str, environ: Mapping[str, str]) -> str:
         raise Problem("GITHUB_API_URL", repr(api), "an https address", "Mend or unset it.")
     place = f"{api}/repos/{repository}/rulesets"
     ruleset = read_json(root / RULESET)
+    ruleset["bypass_actors"] = [] if bot is None else [_bypass(bot)]
     name = ruleset["name"]
     for each in _asked("GET", f"{place}?includes_parents=false&per_page=100", token):
         if each["name"] == name:
@@ -48,8 +50,14 @@ def apply(root: Path, repository: str, environ: Mapping[str, str]) -> str:
     return f"ruleset {name} of {repository}: created, {_rules(ruleset)}"
 
 
+def _bypass(bot: int) -> dict[str, object]:
+    return {"actor_id": bot, "actor_type": "Integration", "bypass_mode": "always"}
+
+
 def _rules(ruleset: Mapping[str, Any]) -> str:
-    return ", ".join(rule["type"] for rule in ruleset["rules"])
+    rules = ", ".join(rule["type"] for rule in ruleset["rules"])
+    by = [f"the app {each['actor_id']}" for each in ruleset["bypass_actors"]]
+    return f"{rules}; bypassed by {' and '.join(by) or 'nobody'}"
 
 
 def _asked(method: str, place: str, token: str, body: object = None) -> Any:

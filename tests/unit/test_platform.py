@@ -11,11 +11,12 @@ import pytest
 import yaml
 
 from conftest import ROOT
-from preflight import params, workspace
+from preflight import params, release, workspace
 from preflight import project as seam
 from preflight.deploy import manifests, tree
 from preflight.deploy.manifests import Manifests
 from preflight.deploy.rules import alerts
+from preflight.gates import REQUIRED as REQUIRED_GATES
 from preflight.log.segments import Standard
 
 PLATFORM = ROOT / "deploy/platform"
@@ -98,7 +99,9 @@ def test_promtool_sees_each_alert_fire_when_it_should_and_only_then(tmp_path: Pa
 
 
 @pytest.mark.skipif(KUSTOMIZE is None and not REQUIRED, reason="kustomize is not installed")
-@pytest.mark.parametrize("folder", ["argocd", "gateway", "logs", "monitoring", "rollouts"])
+@pytest.mark.parametrize(
+    "folder", ["admission", "argocd", "gateway", "logs", "monitoring", "rollouts"]
+)
 def test_kustomize_renders_each_folder(folder: str) -> None:
     assert KUSTOMIZE is not None, "kustomize is required: run `make tools`"
     text = workspace.run(ROOT, KUSTOMIZE, "build", f"deploy/platform/{folder}").stdout
@@ -246,3 +249,119 @@ def test_the_dashboard_answers_three_questions_on_panels_that_say_what_they_show
     ]
     assert len(cells) == len(set(cells))
     assert max(x for x, _ in cells) < 24
+
+
+def notifications() -> dict[str, Any]:
+    name = "argo-rollouts-notification-configmap"
+    data: dict[str, Any] = read("rollouts/notifications.yaml").one("ConfigMap", name)["data"]
+    return {key: yaml.safe_load(text) for key, text in data.items()}
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_a_rollouts_end_is_told_by_a_trigger_and_a_service_that_exist(environment: str) -> None:
+    told = notifications()
+    subscribed = "notifications.argoproj.io/subscribe."
+    keys = rendered(environment).one("Rollout")["metadata"]["annotations"]
+    asked = [key.removeprefix(subscribed).split(".") for key in keys if key.startswith(subscribed)]
+    assert sorted(trigger for trigger, _ in asked) == [
+        "on-rollout-aborted", "on-rollout-completed"
+    ]  # fmt: skip
+    for trigger, service in asked:
+        [sent] = told[f"trigger.{trigger}"]
+        [template] = sent["send"]
+        assert service in told[f"template.{template}"]["webhook"]
+        assert f"service.webhook.{service}" in told
+
+
+def test_what_is_told_is_what_the_workflow_reads() -> None:
+    told, workflow = notifications(), workflow_of("verdict.yml")
+    for name in ("promoted", "aborted"):
+        sent = told[f"template.{name}"]["webhook"]["github"]
+        body = json.loads(re.sub(r"\{\{.*?\}\}", "", sent["body"], flags=re.DOTALL))
+        assert sent["path"].endswith("/dispatches")
+        assert body["event_type"] in workflow[True]["repository_dispatch"]["types"]
+        assert body["client_payload"]["verdict"] == name
+        read = set(re.findall(r"client_payload\.(\w+)", json.dumps(workflow["jobs"])))
+        assert read <= set(body["client_payload"])
+        assert f'"{release.ANNOTATION}"' in sent["body"]
+
+
+def test_the_token_of_notifications_is_named_and_not_there() -> None:
+    [header] = [
+        each["value"]
+        for each in notifications()["service.webhook.github"]["headers"]
+        if each["name"] == "Authorization"
+    ]
+    assert header == "Bearer $github-token"
+
+
+def workflow_of(name: str) -> Any:
+    return yaml.safe_load((ROOT / ".github/workflows" / name).read_text(encoding="utf-8"))
+
+
+def signed() -> dict[str, Any]:
+    found: dict[str, Any] = read("admission/signed.yaml").one("ImageValidatingPolicy")["spec"]
+    return found
+
+
+def test_only_the_workflow_that_releases_may_sign_for_the_cluster() -> None:
+    [attestor] = signed()["attestors"]
+    [identity] = attestor["cosign"]["keyless"]["identities"]
+    assert identity["issuer"] == "https://token.actions.githubusercontent.com"
+    source = read("argocd/projects.yaml").all("AppProject")[0]["spec"]["sourceRepos"][0]
+    path = identity["subject"].removeprefix(source.removesuffix(".git") + "/")
+    workflow, _, ref = path.partition("@")
+    assert "make sign" in (ROOT / workflow).read_text(encoding="utf-8")
+    assert (ref, workflow_of("release.yml")[True]["push"]["branches"]) == (
+        "refs/heads/main",
+        ["main"],
+    )
+
+
+def test_the_cluster_asks_for_the_evidence_that_is_attested_and_for_every_gate() -> None:
+    [attestation] = signed()["attestations"]
+    attested = [
+        each["with"]["predicate-type"]
+        for each in workflow_of("release.yml")["jobs"]["build"]["steps"]
+        if "predicate-type" in each.get("with", {})
+    ]
+    assert attested == [attestation["intoto"]["type"]]
+    [gates] = [each["expression"] for each in signed()["variables"] if each["name"] == "gates"]
+    assert sorted(re.findall(r"'([\w-]+)'", gates)) == sorted(REQUIRED_GATES)
+
+
+@pytest.mark.parametrize("name", ["released", "signed"])
+def test_a_policy_denies_in_every_environment_and_when_it_cannot_tell(name: str) -> None:
+    [policy] = manifests.read(PLATFORM / f"admission/{name}.yaml").objects
+    assert (policy["spec"]["validationActions"], policy["spec"]["failurePolicy"]) == (
+        ["Deny"], "Fail"
+    )  # fmt: skip
+    [condition] = policy["spec"]["matchConditions"]
+    prefix = re.search(r"startsWith\('(.+)'\)", condition["expression"])
+    assert prefix is not None
+    for environment in ENVIRONMENTS:
+        spaces = {each["metadata"]["namespace"] for each in rendered(environment).all("Rollout")}
+        assert all(each.startswith(prefix[1]) for each in spaces)
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_images_that_are_rendered_are_those_that_the_policy_lets_in(environment: str) -> None:
+    policy = read("admission/released.yaml").one("ValidatingPolicy")["spec"]
+    pattern = re.search(r"image\.matches\('(.+?)'\)", policy["validations"][0]["expression"])
+    assert pattern is not None
+    images = re.findall(r"image: (\S+)", (ROOT / f"deploy/rendered/{environment}.yaml").read_text())
+    assert images
+    assert all(re.search(pattern[1], each) for each in images)
+
+
+def test_each_policy_was_seen_to_refuse_and_to_let_in_or_to_ask() -> None:
+    tests = yaml.safe_load((ROOT / "tests/admission/kyverno-test.yaml").read_text())
+    ends: dict[str, set[str]] = {}
+    for each in tests["results"]:
+        ends.setdefault(each["policy"], set()).add(each["result"])
+    assert ends == {"taxi-released": {"pass", "fail"}, "taxi-signed": {"error", "fail"}}
+    pods = {
+        each["metadata"]["name"]
+        for each in manifests.read(ROOT / "tests/admission/pods.yaml").objects
+    }
+    assert {name for each in tests["results"] for name in each["resources"]} <= pods

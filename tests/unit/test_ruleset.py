@@ -79,6 +79,20 @@ def test_a_repository_without_the_ruleset_gets_it(fake: Fake) -> None:
     assert [each[:2] for each in fake.asked] == [("GET", PATH), ("POST", PATH)]
     assert fake.bodies == [STATED]
     assert said.startswith("ruleset main of team/model: created, deletion, ")
+    assert said.endswith("; bypassed by nobody")
+
+
+def test_the_bot_and_nobody_else_may_bypass_it(fake: Fake) -> None:
+    said = ruleset.apply(ROOT, "team/model", fake.environ(), bot=123)
+    actor = {"actor_id": 123, "actor_type": "Integration", "bypass_mode": "always"}
+    assert fake.bodies == [{**STATED, "bypass_actors": [actor]}]
+    assert said.endswith("; bypassed by the app 123")
+
+
+def test_whoever_was_let_pass_before_is_not_when_nobody_is_named(fake: Fake) -> None:
+    fake.kept = [{"id": 7, "name": "main", "bypass_actors": [{"actor_id": 9}]}]
+    ruleset.apply(ROOT, "team/model", fake.environ())
+    assert fake.bodies[0]["bypass_actors"] == []
 
 
 def test_the_ruleset_of_that_name_is_updated(fake: Fake) -> None:

@@ -17,7 +17,10 @@ CHECKOUT = """
 """
 UPLOAD = "      - {uses: actions/upload-artifact@x, if: always(), with: {name: %s, path: out}}\n"
 FUNCTIONS = {"always": lambda: True, "success": lambda: False, "failure": lambda: True}
-CONTEXT = {"needs": {"a": {"result": "success", "outputs": {"code": "true"}}}, "github": {}}
+CONTEXT = {
+    "needs": {"a": {"result": "success", "outputs": {"code": "true"}}},
+    "github": {"pulls": [{"number": 42}], "head": "promote/production/1-a"},
+}
 
 
 @pytest.fixture
@@ -65,6 +68,10 @@ def results(done: dict[str, Result]) -> dict[str, str]:
         ("needs.a.outputs.code == 'false' && 'b, c' || ''", ""),
         ("toJSON(needs.a.outputs)", '{"code": "true"}'),
         ("'it''s'", "it's"),
+        ("github.pulls[0].number || 'none'", 42),
+        ("github.pulls[1].number || 'none'", "none"),
+        ("startsWith(github.head, 'promote/')", True),
+        ("startsWith(github.head, 'revert/')", False),
         ("null || false", False),
     ],
 )
@@ -322,3 +329,47 @@ def test_a_job_that_would_leave_out_what_a_tool_checks_is_named(
     (found,) = (each for each in workflow["jobs"][job]["steps"] if each.get("run") == command)
     found[key] = other
     assert rules.toolless(workflow) == [f"{job}: may leave out what a tool checks"]
+
+
+def test_variables_of_the_workflow_are_those_of_each_step(source: Path) -> None:
+    path = written(source, "\n  a: {steps: [{run: test $NAME = of-vars}]}\n")
+    path.write_text("env: {NAME: '${{ vars.NAME }}'}\n" + path.read_text())
+    done = run(source, contexts={"vars": {"NAME": "of-vars"}}).execute(path)
+    assert results(done) == {"a": "success"}
+
+
+def test_inputs_of_a_dispatch_are_there_after_a_composite_action(source: Path) -> None:
+    action = source / ".github/actions/own/action.yml"
+    action.parent.mkdir(parents=True)
+    action.write_text("inputs: {x: {default: y}}\nruns: {steps: [{run: 'true', shell: bash}]}\n")
+    commit(source)
+    last = "      - {uses: ./.github/actions/own}\n      - run: test ${{ inputs.why }} = fares\n"
+    done = ran(source, f"\n  a:\n    steps:{CHECKOUT}{last}", contexts={"inputs": {"why": "fares"}})
+    assert results(done) == {"a": "success"}
+
+
+def test_an_action_tells_the_steps_after_it(source: Path) -> None:
+    def told(place: Place, inputs: Inputs) -> bool:
+        place.outputs["word"] = "x"
+        return True
+
+    steps = "[{uses: own/one@x, id: one}, {run: 'test ${{ steps.one.outputs.word }} = x'}]"
+    assert results(ran(source, f"\n  a: {{steps: {steps}}}\n", more={"own/one": told})) == {
+        "a": "success"
+    }
+
+
+def test_a_job_that_is_given_is_not_run(source: Path) -> None:
+    text = "\n  a: {steps: [{run: 'false'}]}\n  b: {needs: a, steps: [{run: 'true'}]}\n"
+    done = ran(source, text, given={"a": Result("success")})
+    assert results(done) == {"a": "success", "b": "success"}
+
+
+def test_files_of_a_pattern_are_uploaded_without_the_others(source: Path) -> None:
+    steps = (
+        "\n      - run: mkdir -p out/below; touch out/release.json out/other out/below/release.json"
+        "\n      - {uses: actions/upload-artifact@x, with: {name: kept, path: out/release*.json}}\n"
+    )
+    assert results(ran(source, f"\n  a:\n    steps:{steps}")) == {"a": "success"}
+    kept = source.parent / "run/artifacts/kept"
+    assert [path.name for path in kept.rglob("*")] == ["release.json"]

@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ import yaml
 
 from conftest import ROOT
 from preflight.cli import main
+from preflight.delivery import overlay, promotion
 from preflight.gates import CODE_SUITES, LINT, REQUIRED, TIMED
-from workflow import rules
+from workflow import expressions, rules
 
 FOLDER = ROOT / ".github/workflows"
 FILES = sorted(FOLDER.glob("*.yml"))
@@ -80,7 +82,7 @@ def test_every_step_of_a_workflow_is_one_make_target_that_exists() -> None:
     for path in ROOT.glob(".github/workflows/*.yml"):
         for job in yaml.safe_load(path.read_text())["jobs"].values():
             for step in job["steps"]:
-                if "run" in step:
+                if step.get("run", rules.NOTHING) != rules.NOTHING:
                     words = step["run"].split()
                     assert words[0] == "make", step["run"]
                     assert set(words[1:]) <= targets, step["run"]
@@ -133,7 +135,7 @@ def test_going_on_after_an_error_is_named_in_a_job_and_in_a_step() -> None:
 
 
 @each_workflow
-def test_only_two_jobs_may_write_and_only_what_they_must(path: Path) -> None:
+def test_few_jobs_may_write_and_only_what_they_must(path: Path) -> None:
     assert rules.granted(parsed(path), path.name) == []
 
 
@@ -258,17 +260,29 @@ def test_evidence_that_a_red_job_would_lose_is_named() -> None:
     assert found == ["gates", "test:", "load:"]
 
 
-# Where no change's code runs: a comment on a pull request, an issue about main's own drill.
-SECRETIVE = {"report.yml": ["github.token"], "drill.yml": ["github.token"]}
+# Where no change's code runs: a comment on a pull request, an issue about main, a release.
+BOT, TRACKING = "secrets.BOT_KEY", "secrets.TRACKING_TOKEN"
+SECRETIVE = {
+    "report.yml": {"github.token"},
+    "drill.yml": {"github.token"},
+    "commits.yml": {"github.token"},
+    "release.yml": {"github.token", BOT, TRACKING},
+    "verdict.yml": {"github.token", BOT, TRACKING},
+    "promote.yml": {BOT},
+    "rollback.yml": {BOT, TRACKING},
+}
+WRITERS = ("release.yml", "verdict.yml", "promote.yml", "rollback.yml")
+each_writer = pytest.mark.parametrize("name", WRITERS)
 
 
 @each_workflow
 def test_no_secret_lies_where_a_changes_code_runs(path: Path) -> None:
-    assert rules.secrets(path.read_text()) == SECRETIVE.get(path.name, [])
+    assert set(rules.secrets(path.read_text())) == SECRETIVE.get(path.name, set())
 
 
-def test_the_drills_token_is_of_the_job_that_tells_alone() -> None:
-    jobs = parsed(FOLDER / "drill.yml")["jobs"]
+@pytest.mark.parametrize("name", ["drill.yml", "commits.yml"])
+def test_a_token_that_writes_issues_is_of_the_job_that_tells_alone(name: str) -> None:
+    jobs = parsed(FOLDER / name)["jobs"]
     assert [name for name, each in jobs.items() if rules.secrets(str(each))] == ["tell"]
 
 
@@ -279,8 +293,9 @@ def test_a_secret_is_named(line: str) -> None:
     assert len(rules.secrets(line)) == 1
 
 
-def test_the_workflow_that_comments_takes_nothing_of_the_change() -> None:
-    assert rules.trusting(parsed(FOLDER / "report.yml")) == []
+@pytest.mark.parametrize("name", ["report.yml", "promote.yml"])
+def test_a_workflow_that_runs_after_a_changes_takes_nothing_of_it(name: str) -> None:
+    assert rules.trusting(parsed(FOLDER / name)) == []
 
 
 @pytest.mark.parametrize(
@@ -305,7 +320,8 @@ def test_something_of_the_change_in_a_trusted_workflow_is_named(fault: Change, n
 def test_no_other_workflow_starts_with_the_rights_of_main() -> None:
     for path in FILES:
         rights = {"workflow_run", "pull_request_target"} & set(rules.triggers(parsed(path)))
-        assert rights == ({"workflow_run"} if path.name == "report.yml" else set()), path
+        after = path.name in ("report.yml", "promote.yml")
+        assert rights == ({"workflow_run"} if after else set()), path
 
 
 def test_the_comment_follows_the_workflow_that_judges() -> None:
@@ -316,8 +332,11 @@ def test_the_comment_follows_the_workflow_that_judges() -> None:
 def test_the_ruleset_requires_the_check_that_decides() -> None:
     ruleset = json.loads((ROOT / ".github/rulesets/main.json").read_text())
     kept = {rule["type"]: rule.get("parameters", {}) for rule in ruleset["rules"]}
-    (check,) = kept["required_status_checks"]["required_status_checks"]
-    assert check["context"] == parsed(FOLDER / "pull-request.yml")["jobs"]["decide"]["name"]
+    checks = kept["required_status_checks"]["required_status_checks"]
+    named = [("pull-request.yml", "decide"), ("commits.yml", "commits")]
+    jobs = [parsed(FOLDER / name)["jobs"][each]["name"] for name, each in named]
+    assert [check["context"] for check in checks] == jobs
+    assert all("merge_group" in rules.triggers(parsed(FOLDER / name)) for name, _ in named)
     reviews = ("require_code_owner_review", "dismiss_stale_reviews_on_push",
                "require_last_push_approval")  # fmt: skip
     assert all(kept["pull_request"][name] for name in reviews)
@@ -345,4 +364,139 @@ def test_owners_are_teams() -> None:
 def test_every_owned_path_exists() -> None:
     lines = (ROOT / ".github/CODEOWNERS").read_text().splitlines()
     owned = {line.split()[0] for line in lines if line.startswith("/")}
-    assert [path for path in sorted(owned) if not (ROOT / path.lstrip("/")).exists()] == []
+    assert [path for path in sorted(owned) if not any(ROOT.glob(path.strip("/")))] == []
+
+
+@each_writer
+def test_what_writes_runs_in_the_repository_alone_that_its_variable_names(name: str) -> None:
+    assert rules.unguarded(parsed(FOLDER / name)) == []
+
+
+def test_a_job_that_any_copy_would_run_is_named() -> None:
+    faults = (
+        job("gates", **{"if": "always()"}),
+        job("gates", **{"if": f"always() || {rules.GUARD}"}),
+        lambda workflow: workflow["jobs"]["gates"].pop("if"),
+    )
+    found = [rules.unguarded(changed("release.yml", fault)) for fault in faults]
+    assert found == [["gates"]] * 3
+
+
+@each_writer
+def test_what_writes_restores_nothing_that_a_pull_request_could_have_written(name: str) -> None:
+    assert rules.cached(parsed(FOLDER / name)) == []
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [step("build", "setup", cache=True), added("build", uses="actions/cache/restore@x")],
+)
+def test_a_restored_cache_is_named(fault: Change) -> None:
+    (found,) = rules.cached(changed("release.yml", fault))
+    assert found.startswith("build: ")
+
+
+@each_writer
+def test_secrets_are_of_environments(name: str) -> None:
+    own = parsed(FOLDER / name)
+    named = set(rules.keyless(own))
+    # The run's own token may be read with; it is no secret that anybody keeps.
+    assert {each for each in named if "secrets." in str(own["jobs"].get(each, own))} == set()
+
+
+def test_a_secret_without_an_environment_is_named() -> None:
+    fault: Change = lambda workflow: workflow["jobs"]["stage"].pop("environment")  # noqa: E731
+    assert "stage" in rules.keyless(changed("release.yml", fault))
+    shared: Change = lambda workflow: workflow["env"].update(KEY="${{ secrets.KEY }}")  # noqa: E731
+    assert "all jobs" in rules.keyless(changed("verdict.yml", shared))
+
+
+@each_writer
+def test_what_writes_is_never_cancelled_half_way(name: str) -> None:
+    assert parsed(FOLDER / name)["concurrency"]["cancel-in-progress"] is False
+
+
+def test_a_release_starts_where_what_runs_changed_and_never_on_a_record() -> None:
+    workflow = parsed(FOLDER / "release.yml")
+    for path in ("src/taxi/model.py", "dvc.lock", "params.yaml", "deploy/base/rollout.yaml"):
+        assert rules.starts(workflow, path), path
+    assert (ROOT / "deploy/overlays/staging/kustomization.yaml").is_file()
+    assert rules.starts(workflow, "README.md", "deploy/overlays/staging/kustomization.yaml")
+    for environment in ("staging", "production"):
+        assert not rules.starts(workflow, *overlay.places(environment)), environment
+    assert not rules.starts(workflow, "README.md", "docs/fork.md", "tests/unit/test_ids.py")
+
+
+def test_a_release_makes_its_evidence_anew_but_for_what_is_measured_on_an_idle_machine() -> None:
+    judged, released = (parsed(FOLDER / name) for name in ("pull-request.yml", "release.yml"))
+    made = {name: {each["run"] for _, each in rules.steps({"jobs": {name: one}}) if "run" in each}
+            for name, one in released["jobs"].items()}  # fmt: skip
+    for name in ("lint", "test", "gates"):
+        wanted = rules.steps({"jobs": {name: judged["jobs"][name]}})
+        assert made[name] == {each["run"] for _, each in wanted if "run" in each}, name
+    assert "make measured" in made["measured"]
+    assert set(released["jobs"]["build"]["needs"]) == {"lint", "test", "gates", "measured"}
+    assert rules.toolless(released) == []
+
+
+def test_an_image_is_scanned_before_it_is_pushed_and_signed_after() -> None:
+    build = parsed(FOLDER / "release.yml")["jobs"]["build"]["steps"]
+    said = [each.get("run", each.get("uses", "").partition("@")[0]) for each in build]
+    order = ("make restore", "make package", "aquasecurity/trivy-action", "make publish",
+             "make sign", "actions/attest", "make verify")  # fmt: skip
+    places = [said.index(each) for each in order]
+    assert places == sorted(places)
+    [scan] = [each["with"] for each in build if "trivy" in each.get("uses", "")]
+    assert (scan["exit-code"], scan["severity"]) == ("1", "HIGH,CRITICAL")
+
+
+def test_what_is_attested_is_named_by_the_digest_that_was_pushed() -> None:
+    attested = rules.actions(parsed(FOLDER / "release.yml"), "actions/attest")
+    subjects = {each["with"]["subject-digest"] for _, each in attested}
+    assert subjects == {"${{ steps.publish.outputs.digest }}"}
+    assert all(each["with"]["push-to-registry"] for _, each in attested)
+
+
+def test_a_promotion_lands_after_its_checks_and_after_its_review() -> None:
+    after = rules.triggers(parsed(FOLDER / "promote.yml"))["workflow_run"]["workflows"]
+    assert after == [
+        parsed(FOLDER / f"{name}.yml")["name"] for name in ("pull-request", "reviewed")
+    ]
+    assert "promote/production/" in parsed(FOLDER / "promote.yml")["jobs"]["land"]["if"]
+    assert promotion.branch("production", "1-a").startswith("promote/production/")
+
+
+def test_whoever_reviews_starts_nothing_that_may_do_anything() -> None:
+    reviewed = parsed(FOLDER / "reviewed.yml")
+    assert [each for _, each in rules.steps(reviewed)] == [{"run": rules.NOTHING}]
+    assert [each["permissions"] for each in reviewed["jobs"].values()] == [{}]
+
+
+def test_only_two_environments_are_ever_named() -> None:
+    settle = parsed(FOLDER / "verdict.yml")["jobs"]["settle"]["environment"]
+    context = {"github": {"event": {"client_payload": {"environment": "elsewhere"}}}}
+    assert expressions.filled(settle, context, {}) == "staging"
+    context["github"]["event"]["client_payload"]["environment"] = "production"
+    assert expressions.filled(settle, context, {}) == "production"
+
+
+def test_what_tests_a_commit_has_no_bots_name_in_its_environment() -> None:
+    workflow = parsed(FOLDER / "release.yml")
+    named = [name for name, each in workflow["jobs"].items() if "GIT_AUTHOR_NAME" in str(each)]
+    assert (named, workflow.get("env")) == (["stage"], None)
+
+
+def test_git_is_told_the_token_and_nothing_else() -> None:
+    script = ROOT / ".github/askpass"
+    asked = ("Username for 'https://github.com': ", "Password for 'https://github.com': ")
+    told = [
+        subprocess.run(
+            [script, each],
+            env={"GITHUB_TOKEN": "ghs_x"},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for each in asked
+    ]
+    assert told == ["x-access-token\n", "ghs_x\n"]

@@ -16,7 +16,8 @@ class Place:
     """Where one job works: its checkout, what it shares with others, what it does at the end.
 
     `source` is the repository that is checked out, `commit` what is taken by default;
-    `environment` is the checkout whose installed environments are lent.
+    `environment` is the checkout whose installed environments are lent; `outputs` are of the step
+    that runs.
     """
 
     workspace: Path
@@ -27,6 +28,7 @@ class Place:
     environment: Path
     variables: dict[str, str]
     after: list[Callable[[], None]] = field(default_factory=list)
+    outputs: dict[str, str] = field(default_factory=dict)
 
 
 Inputs = Mapping[str, str]
@@ -39,7 +41,8 @@ def checkout(place: Place, inputs: Inputs) -> bool:
         raise ValueError("a checkout here has fetch-depth 0 and persist-credentials false")
     _git(place.workspace.parent, "clone", "--quiet", str(place.source), str(place.workspace))
     wanted = inputs.get("ref") or place.commit
-    _git(place.workspace, "checkout", "--quiet", "--detach", wanted)
+    if wanted != "main":  # which the clone has checked out already
+        _git(place.workspace, "checkout", "--quiet", "--detach", wanted)
     return True
 
 
@@ -87,7 +90,10 @@ def restore(place: Place, inputs: Inputs) -> bool:
 def upload(place: Place, inputs: Inputs) -> bool:
     """Keep a folder's visible files under a name that is not taken."""
     folder, target = place.workspace / inputs["path"], place.artifacts / inputs["name"]
-    found = [path for path in folder.rglob("*") if path.is_file() and not _hidden(path, folder)]
+    pattern = "**/*"
+    if "*" in folder.name:
+        folder, pattern = folder.parent, folder.name
+    found = [path for path in folder.glob(pattern) if path.is_file() and not _hidden(path, folder)]
     if target.exists():
         return False
     for path in found:

@@ -2,11 +2,11 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 Functions = Mapping[str, Callable[..., Any]]
-TOKEN = re.compile(r"\s*('(?:[^']|'')*'|&&|\|\||==|!=|[!(),]|[\w.*-]+)")
+TOKEN = re.compile(r"\s*('(?:[^']|'')*'|&&|\|\||==|!=|[!(),]|[\w.*-]+(?:\[\d+\][\w.*-]*)*)")
 STATUS = re.compile(r"\b(?:always|success|failure|cancelled)\(")
 HOLE = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
 WORDS = {"true": True, "false": False, "null": None}
@@ -99,18 +99,27 @@ class _Reader:
                 break
         if name == "toJSON":
             return json.dumps(*given)
+        if name == "startsWith":
+            whole, start = (_text(each).casefold() for each in given)
+            return whole.startswith(start)
         if name not in self.functions:
             raise ValueError(f"no function `{name}` in this runner")
         return self.functions[name](*given)
 
     def _looked_up(self, name: str) -> Any:
-        first, *steps = name.split(".")
+        first, *steps = re.split(r"[.\[]", name.replace("]", ""))
         if first not in self.context:
             raise ValueError(f"no context `{first}` in this runner")
         found = self.context[first]
         for step in steps:
-            found = found.get(step) if isinstance(found, Mapping) else None
+            found = _step(found, step)
         return found
+
+
+def _step(found: Any, step: str) -> Any:
+    if isinstance(found, Sequence) and step.isdecimal():
+        return found[int(step)] if int(step) < len(found) else None
+    return found.get(step) if isinstance(found, Mapping) else None
 
 
 def _equal(left: Any, right: Any) -> bool:

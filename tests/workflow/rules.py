@@ -1,5 +1,6 @@
 """What every workflow keeps to: each rule takes a parsed file and names what breaks it."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,7 +13,15 @@ WRITES = {  # the only permissions to write, by file and job
     ("report.yml", "comment"): {"pull-requests"},
     ("security.yml", "codeql"): {"security-events"},
     ("drill.yml", "tell"): {"issues"},
+    ("commits.yml", "tell"): {"issues"},
+    ("release.yml", "build"): {"packages", "id-token", "attestations", "artifact-metadata"},
+    ("verdict.yml", "resume"): {"actions"},
+    ("release.yml", "stage"): {"id-token"},  # to sign in at the registry
+    ("verdict.yml", "promote"): {"id-token"},
+    ("rollback.yml", "rollback"): {"id-token"},
 }
+GUARD = "vars.RELEASES == github.repository"
+NOTHING = "true"  # of a workflow whose end alone is waited for
 EVIDENCE = "actions/upload-artifact"
 CHECKED = {"make lint", "make test", "make gates"}  # what leaves a check out without its tool
 HEAD = "${{ github.event.pull_request.head.sha || github.sha }}"
@@ -36,7 +45,8 @@ def commands(parsed: Parsed, known: Mapping[str, set[str]]) -> list[str]:
     return [
         run
         for run in found
-        if len(words := run.split(" ")) != 2 or words[1] not in known.get(words[0], set())
+        if run != NOTHING
+        and (len(words := run.split(" ")) != 2 or words[1] not in known.get(words[0], set()))
     ]
 
 
@@ -155,16 +165,58 @@ def skippable(parsed: Parsed) -> list[str]:
 
 def trusting(parsed: Parsed) -> list[str]:
     """A workflow that may write takes nothing of the change: no ref, no artifact, no cache."""
-    found = [f"starts on {event}" for event in triggers(parsed) if event != "workflow_run"]
+    known = ("workflow_run", "workflow_dispatch")
+    found = [f"starts on {event}" for event in triggers(parsed) if event not in known]
     for name, step in steps(parsed):
         uses, given = step.get("uses", "").partition("@")[0], step.get("with", {})
-        if uses == "actions/checkout" and {"ref", "repository"} & set(given):
+        if uses == "actions/checkout" and (
+            given.get("ref", "main") != "main" or "repository" in given
+        ):
             found.append(f"{name}: checks out {given.get('ref', given.get('repository'))}")
+        if uses.startswith("actions/download-artifact"):
+            found.append(f"{name}: {uses}")
+    return [*found, *cached(parsed)]
+
+
+def cached(parsed: Parsed) -> list[str]:
+    """Nothing is restored that a pull request could have written."""
+    found = []
+    for name, step in steps(parsed):
+        uses, given = step.get("uses", "").partition("@")[0], step.get("with", {})
         if uses == "./.github/actions/setup" and given.get("cache") is not False:
             found.append(f"{name}: restores a cache")
-        if uses.startswith(("actions/cache", "actions/download-artifact")):
+        if uses.startswith("actions/cache"):
             found.append(f"{name}: {uses}")
     return found
+
+
+def unguarded(parsed: Parsed) -> list[str]:
+    """Whatever writes runs in the repository alone that says so of itself: no copy, no template."""
+    return [
+        name
+        for name, job in parsed["jobs"].items()
+        if not needs(job) and not str(job.get("if", "")).startswith(GUARD)
+    ]
+
+
+def keyless(parsed: Parsed) -> list[str]:
+    """Secrets are of environments: no job without one names any, and nothing for all jobs does."""
+    shared = {key: each for key, each in parsed.items() if key != "jobs"}
+    bare = [name for name, job in parsed["jobs"].items() if "environment" not in job]
+    found = [name for name in bare if secrets(json.dumps(parsed["jobs"][name], default=str))]
+    return [*found, *(["all jobs"] if secrets(json.dumps(str(shared))) else [])]
+
+
+def starts(parsed: Parsed, *paths: str) -> bool:
+    """Whether a push to main of these paths starts a workflow that chooses by paths."""
+    known = [_glob(each) for each in triggers(parsed)["push"]["paths"]]
+    return any(each.fullmatch(path) for path in paths for each in known)
+
+
+def _glob(pattern: str) -> re.Pattern[str]:
+    """A path filter: `**` is anything, `*` anything within a folder."""
+    parts = (re.escape(each).replace(r"\*", "[^/]*") for each in pattern.split("**"))
+    return re.compile(".*".join(parts))
 
 
 def secrets(text: str) -> list[str]:

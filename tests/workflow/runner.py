@@ -43,6 +43,8 @@ class Run:
 
     `github` is the context of that name, `sha` in it what is checked out by default. The folder
     holds jobs/, artifacts/, caches/ and logs/. `more` adds to or replaces the built-in actions.
+    `given` are jobs that are not run here, whose artifacts lie there already; `contexts` are vars,
+    secrets and a dispatch's inputs, by these names.
     """
 
     source: Path
@@ -50,12 +52,18 @@ class Run:
     github: Mapping[str, Any]
     environment: Path
     more: Mapping[str, Action] = field(default_factory=dict)
+    given: Mapping[str, Result] = field(default_factory=dict)
+    contexts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def execute(self, workflow: Path) -> dict[str, Result]:
         """Run every job that its needs and its `if:` let run; returns each one's result."""
-        done: dict[str, Result] = {}
-        for name, job in ordered(yaml.safe_load(workflow.read_text())["jobs"]):
+        parsed = yaml.safe_load(workflow.read_text())
+        done = dict(self.given)
+        for name, stated in ordered(parsed["jobs"]):
+            if name in self.given:
+                continue
             start = time.monotonic()
+            job = {**stated, "env": {**parsed.get("env", {}), **stated.get("env", {})}}
             outcome, outputs = _Job(self, name, job, done).execute()
             done[name] = Result(outcome, outputs, time.monotonic() - start)
             log.info("%-10s %-8s %6.1f s", name, outcome, done[name].seconds)
@@ -92,7 +100,7 @@ class _Job:
             "needs": {each: result.plain() for each, result in self.needed.items()},
             "runner": {"os": "Linux"},
             "steps": {},
-            "inputs": {},
+            **{"vars": {}, "secrets": {}, "inputs": {}, **run.contexts},
         }
         self.place = self._place()
 
@@ -155,7 +163,9 @@ class _Job:
             good = self._command(fill(step["run"]), env, step)
         else:
             inputs = {key: fill(each) for key, each in step.get("with", {}).items()}
+            self.place.outputs.clear()
             good = self._action(step["uses"].partition("@")[0], inputs, env)
+            self._told(step, dict(self.place.outputs))
         self.ok = self.ok and good
 
     def _action(self, name: str, inputs: dict[str, str], env: Mapping[str, Any]) -> bool:
@@ -170,11 +180,12 @@ class _Job:
         """A local action's own steps, of the checkout."""
         stated = yaml.safe_load((self.place.workspace / name / "action.yml").read_text())
         defaults = {key: each.get("default", "") for key, each in stated.get("inputs", {}).items()}
-        outer, self.ok = self.ok, True
+        outer, self.ok = (self.ok, self.context["inputs"]), True
         self.context["inputs"] = {**defaults, **inputs}
         for step in stated["runs"]["steps"]:
             self._step(step, env)
-        good, self.ok = self.ok, outer
+        good = self.ok
+        self.ok, self.context["inputs"] = outer
         return good
 
     def _command(self, command: str, env: Mapping[str, str], step: Mapping[str, Any]) -> bool:
@@ -198,7 +209,8 @@ class _Job:
                     check=False,
                 ).returncode
         lines = [line.partition("=") for line in said.read_text().splitlines()]
-        self.context["steps"][step.get("id", "")] = {
-            "outputs": {key: each for key, _, each in lines}
-        }
+        self._told(step, {key: each for key, _, each in lines})
         return status == 0
+
+    def _told(self, step: Mapping[str, Any], outputs: dict[str, str]) -> None:
+        self.context["steps"][step.get("id", "")] = {"outputs": outputs}

@@ -14,6 +14,9 @@ def publish() -> None:
 
     Example: preflight publish
     """
+    import os
+    from pathlib import Path
+
     from preflight import workspace
     from preflight.errors import Problem
     from preflight.files import read_json
@@ -30,5 +33,8 @@ def publish() -> None:
     kept = store.of(root)
     tag = bento.partition(":")[2]
     click.echo(f"{bento} -> {kept.place}, {kept.push(root / LAYOUT, tag)}")
+    if output := os.environ.get("GITHUB_OUTPUT"):  # for the steps that sign
+        with Path(output).open("a", encoding="utf-8") as file:
+            file.write(f"image={kept.place.removeprefix(store.REGISTRY)}\ndigest={found}\n")
     if not layout.runs(root / LAYOUT):
         click.echo("It is a Bento alone and runs nowhere: built without docker, podman or buildah.")
