@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from preflight import bento, champion, lineage, reference, release, risk, unregistered, workspace
+from preflight import bento, champion, lineage, reference, release, risk, workspace
 from preflight.delivery import landing, packaging, promotion, staging
 from preflight.errors import NoData, Problem
 from preflight.journal import Journal, near
@@ -50,7 +50,7 @@ def release_here(root: Path) -> None:
     """Take HEAD from a merge to production, and trace an answer of it; ends with a table.
 
     Needs the evidence of HEAD and makes what is missing. Raises Problem where a step is refused,
-    as the rollout of a commit that is no better than its champion.
+    as the rollout of a commit that is worse than its champion.
     """
     lineage.require_committed(root)
     way = _Way(root, root / PLACE / "checkout", Journal("release"))
@@ -111,12 +111,9 @@ def _roll_out(way: _Way, staged: release.Release, folder: Path) -> None:
     """The canary as staging's rendered file declares it now; its end goes into the record."""
     with way.journal.step("roll out in staging") as say:
         rival = champion.bring(way.root, champion.resolve(way.root, staged.commit))
-        before = unregistered.rival(way.root, rival)
-        stable = Arm(str(rival.commit)[:12], way.root, before) if before else None
+        stable, _ = rehearsed.releases(way.root, staged.commit, rival)
         candidate = Arm(staged.id, way.root, folder)
-        found, path = rehearsed.between(
-            way.scratch, stable or Arm("itself", way.root, folder), candidate, Wanted(), Timeline()
-        )
+        found, path = rehearsed.between(way.scratch, stable, candidate, Wanted(), Timeline())
         say(f"{found.state}: {found.reason}")
     ended = "promoted" if found.state == "promoted" else "aborted"
     way.command("settle staging", "settle", "staging", staged.id, ended, "--reason", found.reason)
