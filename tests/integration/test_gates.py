@@ -38,11 +38,22 @@ def edit(root: Path, path: str, old: str, new: str) -> None:
     (root / path).write_text(text.replace(old, new, 1))
 
 
-def biased(root: Path) -> None:
-    """Commit a model that adds three minutes in one borough, with its pipeline run."""
+@pytest.fixture(scope="module")
+def _biased(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A branch with a model that adds three minutes in one borough, its pipeline run."""
+    root = tmp_path_factory.mktemp("biased") / "checkout"
+    shutil.copytree(built, root, symlinks=True)
+    git(root, "checkout", "--quiet", "-b", "change")
     edit(root, "src/taxi/model.py", PREDICTED, PREDICTED + BIASED)
     assert run(root, "dvc", "repro", "--quiet").returncode == 0
     commit(root, "Calibrate boroughs")
+    return root
+
+
+@pytest.fixture
+def biased(_biased: Path, tmp_path: Path) -> Path:
+    """A copy of that branch, which a test may change."""
+    return shutil.copytree(_biased, tmp_path / "checkout", symlinks=True)
 
 
 def test_a_change_beside_the_model_is_green_in_every_gate(branch: Path) -> None:
@@ -64,27 +75,25 @@ def test_a_change_beside_the_model_is_green_in_every_gate(branch: Path) -> None:
     )
 
 
-def test_a_biased_borough_is_named_in_the_reports_first_screen(branch: Path) -> None:
-    biased(branch)
-    assert run(branch, "preflight", "gates", "differential", "slices").returncode == 1
-    found = parts(branch)
+def test_a_biased_borough_is_named_in_the_reports_first_screen(biased: Path) -> None:
+    assert run(biased, "preflight", "gates", "differential", "slices").returncode == 1
+    found = parts(biased)
     assert found["differential"].status == "fail"
-    assert run(branch, "preflight", "report").returncode == 1
-    screen = (branch / "reports/report.md").read_text()[:2_000]
+    assert run(biased, "preflight", "report").returncode == 1
+    screen = (biased / "reports/report.md").read_text()[:2_000]
     assert screen.startswith("## 🔴 Not ready")
     assert "pickup&#95;borough=Northbank" in screen
 
 
-def test_a_gate_that_the_change_edits_does_not_judge_it(branch: Path) -> None:
-    biased(branch)
+def test_a_gate_that_the_change_edits_does_not_judge_it(biased: Path) -> None:
     path = "src/preflight/gates/differential.py"
-    edit(branch, path, "    if case.rival is None:\n", "    if case.rival is not None:\n")
-    change_params(branch, gates={"differential": {"max_slice_shift": 90.0, "max_mean_shift": 90.0}})
-    run(branch, "dvc", "commit", "--force", "--quiet")
-    edit(branch, "src/preflight/gates/__init__.py", '    "stability",\n', "")
-    commit(branch, "Make it green")
-    done = run(branch, "preflight", "gates", "differential", "policy", "stability")
-    found = parts(branch)
+    edit(biased, path, "    if case.rival is None:\n", "    if case.rival is not None:\n")
+    change_params(biased, gates={"differential": {"max_slice_shift": 90.0, "max_mean_shift": 90.0}})
+    run(biased, "dvc", "commit", "--force", "--quiet")
+    edit(biased, "src/preflight/gates/__init__.py", '    "stability",\n', "")
+    commit(biased, "Make it green")
+    done = run(biased, "preflight", "gates", "differential", "policy", "stability")
+    found = parts(biased)
     assert found["stability"].status == "pass", "taken out of the list, and judged all the same"
     assert found["differential"].status == "fail", done.stderr
     assert found["policy"].status == "fail"
