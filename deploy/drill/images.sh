@@ -7,7 +7,7 @@ mkdir -p "$OUT"
 python "$(dirname "$0")/bentos.py" "$OUT/bentos"
 push() { # NAME REPOSITORY FOLDER: a label, so that equal contents are releases of their own
   local tag="localhost:$REGISTRY/$2:$1"
-  docker build --label "drill=$1" --tag "$tag" --file "$3/env/docker/Dockerfile" "$3"
+  docker build --label "drill=$1" --tag "$tag" --file "$(dirname "$0")/../image/Containerfile" "$3"
   docker push "$tag"
   docker inspect --format '{{index .RepoDigests 0}}' "$tag" | sed 's/.*@//' >"$OUT/$1.digest"
 }
