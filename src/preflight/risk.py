@@ -107,14 +107,17 @@ def parse(raw: Mapping[str, Any], where: str) -> Risk:
     """Plain parameters to the section `risk`; `where` names the file in errors.
 
     Raises Problem for a tier that the amplifiers refuse, a table in which high asks for less than
-    low, a circle or a long chain of models, and a log that stores less than the tier asks for.
+    low, a circle or a long chain of models, a model of this tree that `upstream` does not name,
+    and a log that stores less than the tier asks for.
     """
     plain = {"risk": raw["risk"]} if "risk" in raw else {}
     try:
         found = _Whole.model_validate_json(to_json(plain)).risk
     except ValidationError as error:
         raise params.problem(where, error, _Whole) from None
-    for key, said, expected in (*_amplified(found), *_table(found), *_chains(found)):
+    own = _at(raw, "registry", "name")
+    wrong = (*_amplified(found), *_table(found), *_chains(found), *_unnamed(found, own))
+    for key, said, expected in wrong:
         raise Problem(f"{where}: risk.{key}", said, expected, REMEDY)
     if found.asked.explain and _at(raw, "log", "explain") is False:
         expected = f"true, as tier {found.tier} stores each answer's explanation"
@@ -160,6 +163,13 @@ def _chains(risk: Risk) -> Wrong:
             yield "upstream", f"a circle, {said}", "models that do not feed themselves"
         elif len(chain) > risk.max_chain:
             yield "upstream", said, f"at most {risk.max_chain} models in a chain"
+
+
+def _unnamed(risk: Risk, own: Any) -> Wrong:
+    """Whoever renames the model says again whose answers it takes."""
+    if isinstance(own, str) and own not in risk.upstream:
+        named = ", ".join(risk.upstream) or "no model"
+        yield "upstream", named, f"registry.name, {own}, and whose answers it takes, or []"
 
 
 def _longest(upstream: Mapping[str, tuple[str, ...]], chain: tuple[str, ...]) -> tuple[str, ...]:

@@ -48,14 +48,13 @@ def answer(root: Path, question: str, words: str) -> None:
     (root / WORDS).write_text(new)
 
 
-def test_the_committed_card_is_of_this_tree() -> None:
-    card.check(ROOT)
-
-
-def test_the_shipped_words_answer_every_question() -> None:
+def test_each_question_that_the_shipped_words_answer_is_in_its_order() -> None:
     words = people.read(ROOT)
-    assert list(words) == ALL
-    assert people.gaps(words) == []
+    assert list(words) == [each for each in ALL if each in words]
+
+
+def test_the_shipped_words_are_whole_where_the_shipped_tier_asks_for_it() -> None:
+    card.require_whole(ROOT)
 
 
 def test_there_are_five_kinds_of_risk_and_nine_origins_of_harm() -> None:
@@ -134,6 +133,14 @@ def test_the_card_has_the_figures_of_every_slice_with_intervals(checkout: Path) 
     assert row in card.text(checkout)
 
 
+def test_without_intervals_the_card_says_none(checkout: Path) -> None:
+    found = json.loads((checkout / METRICS).read_text())
+    del found["test"]["coverage"]
+    (checkout / METRICS).write_text(json.dumps(found))
+    (row,) = [each for each in card.text(checkout).splitlines() if each.startswith("| all |")]
+    assert row.split(" | ")[5] == "-"
+
+
 def test_without_an_evaluation_there_is_no_data(checkout: Path) -> None:
     (checkout / METRICS).unlink()
     with pytest.raises(NoData, match="the model's evaluation"):
@@ -147,7 +154,7 @@ def test_an_empty_answer_is_seen_with_tier_low_and_stops_tier_high(
     card.require_whole(checkout)
     answer(checkout, "Safety risk", blank)
     card.require_whole(checkout)
-    assert "| Safety risk | **an answer is missing** |" in card.text(checkout)
+    assert "| Safety risk | **not answered: it lacks an answer** |" in card.text(checkout)
     change_params(checkout, **HIGH)
     for stopped in (card.require_whole, card.write, card.check):
         with pytest.raises(Problem) as caught:
@@ -164,9 +171,8 @@ def test_with_tier_high_a_whole_card_passes(checkout: Path) -> None:
 
 def test_an_origin_of_harm_without_a_link_is_not_answered(checkout: Path) -> None:
     answer(checkout, "Bad data", "We look.")
-    assert "| Bad data | We look. **a link to what prevents it is missing** |" in card.text(
-        checkout
-    )
+    row = "| Bad data | We look. **not answered: it lacks a link to what prevents it** |"
+    assert row in card.text(checkout)
     change_params(checkout, **HIGH)
     with pytest.raises(Problem, match="'Bad data' lacks a link to what prevents it"):
         card.require_whole(checkout)
@@ -244,6 +250,7 @@ def test_the_card_of_a_release_adds_what_was_measured_and_what_changed(released:
     assert "| p50 | `vendor 1` | 15,978 | 1.01 | 0.99 to 1.02 |" in text
     assert "| `model.rounds` | `200` | `210` |" in text
     assert "`model.seed`" not in text.split("## What changed")[1]
+    assert "| approved by | `no approval in its record` |" in text
 
 
 def test_a_release_leaves_the_committed_card_as_it_was(released: Path) -> None:
@@ -275,3 +282,9 @@ def test_the_command_writes_compares_and_prints(
     change_params(released, **HIGH)
     refused = CliRunner().invoke(command, ["--check"])
     assert isinstance(refused.exception, Problem)
+
+
+def test_the_card_of_a_release_is_not_compared() -> None:
+    done = CliRunner().invoke(command, ["production", "--check"])
+    assert done.exit_code == 2
+    assert "--check has nothing to do" in done.output

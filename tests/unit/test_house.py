@@ -4,16 +4,21 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 
 from conftest import ROOT, git
 from preflight import docs
+from preflight.cli import main
+from preflight.model_card import page as card
 
 FILES = [Path(name) for name in git(ROOT, "ls-files").splitlines()]
 LOCKS = ("requirements/serve.txt", "requirements/dev.txt")
+PAGES = [path for path in FILES if path.suffix == ".md"]
 
 
 @pytest.mark.parametrize("lock", LOCKS)
@@ -107,6 +112,7 @@ def test_the_generated_docs_are_of_this_code(tmp_path: Path) -> None:
         assert docs.replaced(text, name, make(ROOT), page) == text, "run `preflight docs`"
     path, schema = docs.schema(ROOT)
     assert path.read_text() == schema, "run `preflight docs`"
+    card.check(ROOT)  # prose, which alone would run no other test
 
 
 def test_a_key_of_one_word_is_documented_as_that_word() -> None:
@@ -114,10 +120,71 @@ def test_a_key_of_one_word_is_documented_as_that_word() -> None:
     assert "| `arm` | shadow or null | `null` |" in make(ROOT).splitlines()
 
 
-def test_every_link_in_the_docs_leads_somewhere() -> None:
-    for path in [Path("README.md"), *(file for file in FILES if file.suffix == ".md")]:
-        for link in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", (ROOT / path).read_text()):
-            assert ((ROOT / path).parent / link).exists(), f"{path}: {link}"
+def anchors(text: str) -> set[str]:
+    """GitHub's anchors of a page's headings."""
+    heads = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", text, flags=re.S), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=str)
+def test_every_link_in_the_docs_leads_somewhere(path: Path) -> None:
+    text = (ROOT / path).read_text()
+    for link, anchor in re.findall(r"\]\((?!https?:|mailto:)([^)#\s]*)#?([^)\s]*)\)", text):
+        target = (ROOT / path).parent / link if link else ROOT / path
+        assert target.exists(), f"{path}: {link}"
+        assert not anchor or anchor in anchors(target.read_text()), f"{path}: {link}#{anchor}"
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """The words after `preflight` of each command that a page shows, in a block or in a line."""
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.S)
+    inline = re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", text, flags=re.S))
+    for code in (*blocks, *inline):
+        plain = re.sub(r"\\\n", " ", re.sub(r'"(?:\\.|[^"\\])*"', "TEXT", code))
+        shown = re.findall(r"(?:^|[ (])(?:\.venv/bin/)?preflight ([^|>;&)#\n]+)", plain, re.M)
+        yield from (said.split() for said in shown)
+
+
+def unknown(words: list[str]) -> str | None:
+    """The first word that is no command of ours, or no option of the command before it."""
+    command: click.Command = main
+    for word in words:
+        if isinstance(command, click.Group):
+            found = command.commands.get(word)
+            if found is None:
+                return word
+            command = found
+        elif word.startswith("--") and word != "--":
+            known = {each for option in command.params for each in (*option.opts, "--help")}
+            if word.partition("=")[0] not in known:
+                return word
+    return None
+
+
+@pytest.mark.parametrize("path", PAGES, ids=str)
+def test_every_command_in_the_docs_is_one_with_the_options_it_has(path: Path) -> None:
+    for words in commands((ROOT / path).read_text()):
+        assert unknown(words) is None, f"{path}: preflight {' '.join(words)}"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("`preflight verify production`", None),
+        ("`.venv/bin/preflight keys remove ID`", "remove"),
+        ("```sh\nKEY=$(.venv/bin/preflight keyes add me)\n```", "keyes"),
+        ("```sh\ngit pull && .venv/bin/preflight rollback staging --reason x\n```", "--reason"),
+    ],
+)
+def test_a_command_that_is_none_is_named(text: str, found: str | None) -> None:
+    (words,) = commands(text)
+    assert unknown(words) == found
+
+
+def test_the_list_before_a_release_has_seven_items_at_most() -> None:
+    text = (ROOT / "docs/release.md").read_text()
+    section = text.split("## The list before a release\n")[1].split("\n## ")[0]
+    assert 1 <= len(re.findall(r"^- ", section, re.MULTILINE)) <= 7
 
 
 def test_the_readme_is_short_and_its_first_command_early() -> None:

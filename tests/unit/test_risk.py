@@ -123,6 +123,16 @@ def test_a_model_may_take_the_answers_of_another() -> None:
     assert risk.parse(laid(two), "").upstream["taxi-duration"] == ("road-speed",)
 
 
+def test_a_model_that_upstream_does_not_name_is_refused() -> None:
+    named = {"registry": {"name": "tram-duration"}}
+    with pytest.raises(Problem) as caught:
+        risk.parse(laid(named), "params.yaml")
+    assert "risk.upstream: found taxi-duration; expected registry.name, tram-duration" in str(
+        caught.value
+    )
+    risk.parse(laid(named, {"risk": {"upstream": {"tram-duration": []}}}), "params.yaml")
+
+
 def test_models_that_feed_themselves_are_refused() -> None:
     said = refusal(upstream={"taxi-duration": ["road-speed"], "road-speed": ["taxi-duration"]})
     assert "a circle, taxi-duration <- road-speed <- taxi-duration" in said
@@ -252,6 +262,20 @@ def test_the_logs_bucket_keeps_predictions_as_long_as_the_tier_asks(
     assert named in found
     low = checkout(tmp_path)
     assert len(list(asked(tree(environment(), root=low)))) == (named == "Days: found 0")
+
+
+def test_the_shipped_lifecycle_is_compared_with_what_the_tier_asks(tmp_path: Path) -> None:
+    text = (ROOT / LIFECYCLE).read_text()
+    days = json.loads(text)["Rules"][0]["Expiration"]["Days"]
+    path = tmp_path / LIFECYCLE
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    for more, expected in ((0, []), (1, [f"Days: found {days}; expected {days + 1} or more"])):
+        tiers = {name: {"retention_days": days + more} for name in ("low", "high")}
+        root = checkout(tmp_path, {"risk": {"tiers": tiers}})
+        found = list(map(str, asked(tree(environment(), root=root))))
+        assert len(found) == len(expected)
+        assert all(words in each for words, each in zip(expected, found, strict=True))
 
 
 def test_a_lifecycle_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ def card(environment: str | None, check: bool) -> None:
     from preflight.model_card import page, released
 
     place = workspace.root()
+    if environment and check:
+        raise click.UsageError("A release's card is made of its commit: --check has nothing to do.")
     if environment:
         click.echo(released.text(place, environment), nl=False)
         return

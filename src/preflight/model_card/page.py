@@ -35,8 +35,8 @@ def text(root: Path) -> str:
     """The card of a checkout, as Markdown."""
     file = root / "params.yaml"
     known, harm = params.load(file), risk.load(file)
-    contract = seam.contract(known.project)
-    asked = {group: _answers(group, people.read(root)) for group in QUESTIONS}
+    contract, words = seam.contract(known.project), people.read(root)
+    asked = {group: _answers(group, words) for group in QUESTIONS}
     first, *others = asked
     sections = {
         first: asked[first],
@@ -52,7 +52,9 @@ def text(root: Path) -> str:
 
 
 def _answers(group: str, words: dict[str, str]) -> str:
-    lacking = {each.question: f"**{each.lacks} is missing**" for each in people.gaps(words)}
+    lacking = {
+        each.question: f"**not answered: it lacks {each.lacks}**" for each in people.gaps(words)
+    }
     rows = [
         (each, " ".join(filter(None, (words.get(each), lacking.get(each)))))
         for each in QUESTIONS[group]

@@ -78,14 +78,18 @@ def _metrics(root: Path) -> dict[str, Any]:
 
 def _row(name: str, figures: dict[str, float]) -> tuple[str, ...]:
     """Intervals of means: of |error| its variance is RMSE² - MAE², of the error RMSE² - bias²."""
-    rows, rmse, held = figures["rows"], figures["rmse"], figures["coverage"]
+    rows, rmse, held = figures["rows"], figures["rmse"], figures.get("coverage")
     cells = [name, f"{rows:,.0f}", f"{rmse:.2f}"]
     for mean in (figures["mae"], figures["bias"]):
         half = SURE * math.sqrt(max(rmse**2 - mean**2, 0.0) / rows)
         cells.append(f"{mean:.2f} ({mean - half:.2f} to {mean + half:.2f})")
-    half = SURE * math.sqrt(held * (1 - held) / rows)
-    cells.append(f"{held:.1%} ({held - half:.1%} to {held + half:.1%})")
+    cells.append("-" if held is None else _share(held, rows))
     return (*cells, f"{figures['baseline_ratio']:.2f}")
+
+
+def _share(held: float, rows: float) -> str:
+    half = SURE * math.sqrt(held * (1 - held) / rows)
+    return f"{held:.1%} ({held - half:.1%} to {held + half:.1%})"
 
 
 def tier(found: Risk, own: str) -> str:

@@ -1,35 +1,32 @@
 """The card of what was released: its commit's model card, what was measured of it, what changed."""
 
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
-from preflight import evidence, lineage, params, release
+from preflight import evidence, release
+from preflight.chain import difference, source
 from preflight.errors import NoData
 from preflight.evidence import Evidence, Part
-from preflight.layout import METRICS
 from preflight.model_card.page import PLACE
 from preflight.model_card.parts import table
 from preflight.release import Release
 from preflight.report import escape
-from preflight.workspace import run
 
 MEASURED = ("benchmark", "load")
-FIGURES = ("rmse", "mae", "bias", "coverage", "width")
 MOST = 8  # slices of a check, the worst first
 
 
 def text(root: Path, environment: str) -> str:
     """The card of an environment's release, as Markdown.
 
-    Raises NoData before the first release, or where its commit has no card.
+    Raises NoData before the first release, or where its commit has no card; Problem where the
+    commit of the release before is not in this clone.
     """
     found = release.current(root, environment)
     if found is None:
         place = release.PLACE.format(environment=environment)
         raise NoData(place, "no release", "a release record", "Release first; `preflight card`.")
-    card = _at(root, found.commit, str(PLACE))
+    card = source.text(root, found.commit, str(PLACE))
     if card is None:
         where = f"{PLACE} at {found.commit[:12]}"
         raise NoData(
@@ -57,9 +54,7 @@ def _evidence(root: Path, environment: str) -> tuple[Part, ...]:
 
 def _record(found: Release) -> str:
     seen = found.approval
-    approved = (
-        f"{seen.who}, review {seen.review}" if seen else "nobody: the risk tier asks for none"
-    )
+    approved = f"{seen.who}, review {seen.review}" if seen else "no approval in its record"
     rows = {
         "model": f"{found.model.name} {found.model.version}, {found.model.hash}",
         "commit": found.commit,
@@ -103,25 +98,5 @@ def _worst(found: Evidence) -> Iterator[tuple[str, ...]]:
 def _changed(root: Path, found: Release) -> str:
     if found.previous is None:
         return "It is the first."
-    both = [_facts(root, commit) for commit in (found.previous, found.commit)]
-    before, now = both
-    keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
-    rows = [
-        (f"`{key}`", *(escape.code(str(side.get(key, "absent"))) for side in both)) for key in keys
-    ]
-    head = ("what", found.previous[:12], found.commit[:12])
-    return table(head, rows) if rows else "No parameter, no data, no figure."
-
-
-def _facts(root: Path, commit: str) -> dict[str, Any]:
-    """Parameters, figures over all rows and the data's digest, as a commit has them."""
-    declared = _at(root, commit, "params.yaml") or "{}"
-    found = params.flat(params.plain(declared, f"params.yaml at {commit[:12]}"))
-    figures = json.loads(_at(root, commit, str(METRICS)) or "{}").get("test", {})
-    found |= {name: f"{figures[name]:.4g}" for name in FIGURES if name in figures}
-    return found | {"data": lineage.data_digest(lineage.data_at(root, commit))}
-
-
-def _at(root: Path, commit: str, path: str) -> str | None:
-    shown = run(root, "git", "show", f"{commit}:{path}", check=False)
-    return shown.stdout if shown.returncode == 0 else None
+    before, now = (source.of(root, commit) for commit in (found.previous, found.commit))
+    return "\n".join(difference.told(difference.between(root, before, now))).strip()
