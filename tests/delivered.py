@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import commit, git
+from conftest import ROOT, commit, git
 from fake_github import green
 from preflight import evidence, release
 from preflight.delivery import draft, staging
@@ -17,6 +17,7 @@ from preflight.evidence import Part
 from preflight.files import replacing
 from preflight.gates import REQUIRED
 from preflight.release import RENDERED, Release
+from preflight.ruleset import RULESET
 from released import TEXT, started
 
 ENVIRONMENTS = ("staging", "production")
@@ -45,6 +46,8 @@ def world(place: Path) -> Path:
     """A bare repository `remote.git` below `place`, and its clone, which is returned."""
     first = started(place / "first")
     (first / ".gitignore").write_text("/reports/\n/.preflight/\n")
+    (first / RULESET).parent.mkdir(parents=True)
+    shutil.copy(ROOT / RULESET, first / RULESET)
     for name in ENVIRONMENTS:
         overlay = first / f"deploy/overlays/{name}/kustomization.yaml"
         rendered = first / RENDERED.format(environment=name)

@@ -73,6 +73,11 @@ def check(
     return {"id": number, "name": name, "app": {"id": app}, **state}
 
 
+def green_checks() -> list[Json]:
+    """The checks that main requires of a commit, all green."""
+    return [check(name, number=number) for number, name in enumerate(("decide", "commits"), 1)]
+
+
 @dataclass
 class FakeGitHub:
     """What the fake answers, and what it was asked: (path, Authorization) of each request.

@@ -1,19 +1,23 @@
 """The bot commits releases and nothing else; nobody else edits a record or its evidence."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
-from conftest import git
-from delivered import copied, drafted, settled, template
+from conftest import ROOT, git
+from delivered import copied, drafted, settled, staged, template
 from preflight import workspace
 from preflight.cli import Commands
 from preflight.delivery import commands, overlay
 from preflight.delivery.bot import refused
+from preflight.delivery.promotion import Way, promote
 from preflight.delivery.staging import stage
 from preflight.deploy.rollback import chosen
 from preflight.deploy.rollback_commit import rolled_back
+from workflow.expressions import filled
 
 BOT = "preflight-bot"
 STAGING, PRODUCTION = overlay.places("staging"), overlay.places("production")
@@ -34,9 +38,23 @@ def root(two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return place
 
 
-def found(root: Path) -> list[str]:
+def found(root: Path, bot: str = BOT) -> list[str]:
     """What is refused since the base."""
-    return list(refused(root, "base", "HEAD", BOT))
+    return list(refused(root, "base", "HEAD", bot))
+
+
+def asked(name: str, bot: str = BOT, /, **context: Any) -> dict[str, str]:
+    """BASE and BOT of commits.yml for an event, by the names of GitHub's contexts."""
+    jobs = yaml.safe_load((ROOT / ".github/workflows/commits.yml").read_text())["jobs"]
+    (step,) = (each for each in jobs["commits"]["steps"] if each.get("run") == "make bot-commits")
+    github = {"event_name": name, "actor": "eve", "event": {}} | context
+    known = {"github": github, "vars": {"BOT": bot} if bot else {}}
+    return {key: filled(text, known, {}) for key, text in step["env"].items()}
+
+
+def opened(who: str) -> dict[str, Any]:
+    """A pull request's event."""
+    return {"pull_request": {"user": {"login": who}, "base": {"sha": "b" * 40}}}
 
 
 def made(root: Path, who: str, *names: str, text: str = "mine\n") -> str:
@@ -140,6 +158,92 @@ def test_a_merge_of_what_was_released_meanwhile_is_none(root: Path) -> None:
     git(root, "switch", "--quiet", "side")
     git(root, "merge", "--quiet", "--no-edit", "main")
     assert list(refused(root, "base", "side", BOT)) == []
+
+
+@pytest.mark.parametrize(
+    ("event", "context", "bot"),
+    [
+        ("pull_request", {"actor": BOT, "event": opened(BOT)}, BOT),
+        ("push", {"actor": BOT, "event": {"before": "b" * 40}}, BOT),
+        ("pull_request", {"actor": "eve", "event": opened("eve")}, BOT),
+        ("pull_request", {"actor": "eve", "event": opened(BOT)}, BOT),
+        ("pull_request", {"actor": BOT, "event": opened("eve")}, BOT),
+        ("pull_request", {"actor": "eve", "event": opened("eve")}, ""),
+        ("push", {"actor": "eve", "event": {"before": "b" * 40}}, BOT),
+        ("push", {"actor": "eve", "event": {"before": "b" * 40}}, ""),
+        ("merge_group", {"actor": BOT, "event": {"merge_group": {"base_sha": "b" * 40}}}, BOT),
+    ],
+)
+def test_the_bot_is_known_where_github_vouches_for_it_and_by_its_name_alone_nowhere(
+    event: str, context: dict[str, Any], bot: str
+) -> None:
+    known = asked(event, bot, **context)["BOT"]
+    pushed = event == "push" or context["event"] == opened(BOT)
+    vouched = bool(bot) and pushed and context["actor"] == BOT
+    assert known == (BOT if vouched else "<nobody>")
+
+
+@pytest.mark.parametrize("who", [BOT, "preflight", "<nobody>", "nobody"])
+def test_nobody_bears_the_name_that_stands_for_nobody(root: Path, who: str) -> None:
+    made(root, who, *PRODUCTION)
+    bot = asked("pull_request", actor="eve", event=opened("eve"))["BOT"]
+    (line,) = found(root, bot)
+    assert f"{PRODUCTION[1]} edited by hand" in line
+
+
+def test_without_a_bot_a_commit_without_a_name_is_edited_by_hand(root: Path) -> None:
+    for name in PRODUCTION:
+        (root / name).write_text("mine\n")
+    git(root, "add", "--", *PRODUCTION)
+    tree = git(root, "write-tree").strip()
+    parent = git(root, "rev-parse", "HEAD").strip()
+    raw = f"tree {tree}\nparent {parent}\nauthor  <a@b> 1 +0000\ncommitter  <a@b> 1 +0000\n\nx\n"
+    (root.parent / "raw").write_text(raw)
+    put = ("hash-object", "-t", "commit", "-w", "--literally", str(root.parent / "raw"))
+    git(root, "reset", "--quiet", "--hard", git(root, *put).strip())
+    assert len(found(root, bot="")) == 1
+
+
+def test_a_proposal_of_production_merged_by_hand_is_refused_in_the_queue_and_told_on_main(
+    root: Path,
+) -> None:
+    promote(root, Way(), {})
+    (branch,) = git(root, "ls-remote", "origin", "refs/heads/promote/*").split()[1::2]
+    git(root, "fetch", "--quiet", "origin", branch)
+    git(root, "cherry-pick", "--no-commit", "FETCH_HEAD")
+    made(root, BOT)  # as GitHub squashes what the bot opened
+    queued = asked("merge_group", actor=BOT, event={"merge_group": {"base_sha": "b" * 40}})
+    pushed = asked("push", actor="eve", event={"before": "b" * 40})
+    for each in (queued, pushed):
+        (line,) = found(root, each["BOT"])
+        assert f"{PRODUCTION[1]} edited by hand" in line
+    assert found(root, asked("push", actor=BOT, event={"before": "b" * 40})["BOT"]) == []
+
+
+def test_the_way_back_after_an_abort_passes_the_queue_as_nobodys_edit(root: Path) -> None:
+    git(root, "config", "user.name", BOT)
+    name = staged(root, "3").id
+    settled(root, name, "aborted")
+    listed = git(root, "ls-remote", "origin", "refs/heads/*").split()[1::2]
+    (branch,) = (each for each in listed if not each.endswith("/main"))
+    git(root, "fetch", "--quiet", "origin", "main")
+    git(root, "fetch", "--quiet", "origin", branch)
+    nobody = asked("merge_group")["BOT"]
+    assert list(refused(root, "origin/main", "FETCH_HEAD", nobody)) == []
+
+
+def test_of_a_pull_request_what_is_on_main_already_is_left_out(root: Path) -> None:
+    git(root, "switch", "--quiet", "--create", "side", "base")
+    made(root, "Ada", "side")
+    git(root, "switch", "--quiet", "main")
+    git(root, "config", "user.name", BOT)
+    staged(root, "3")
+    git(root, "config", "user.name", "Ada")
+    git(root, "switch", "--quiet", "side")
+    git(root, "merge", "--quiet", "--no-edit", "main")
+    known = asked("pull_request", actor="ada", event=opened("ada"))
+    assert list(refused(root, known["BASE"], "side", known["BOT"])) == []
+    assert list(refused(root, "base", "side", known["BOT"])) != []
 
 
 def invoked(*words: str) -> Result:

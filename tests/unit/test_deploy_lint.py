@@ -1,5 +1,6 @@
 """The lint runs every rule over deploy/, tells each finding, and never passes unseen."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from click.testing import CliRunner
 from conftest import ROOT, commit, git
 from declared import tree
 from preflight import workspace
-from preflight.deploy import lint, rendering, rules
+from preflight.deploy import checkout, lint, rendering, rules
 from preflight.deploy.commands import lint_deploy
 from preflight.deploy.lint import Result, Rule
 from preflight.deploy.tree import Finding, Tree, load
@@ -159,7 +160,7 @@ def test_another_rendering_than_the_files_is_found(
 PLACE = "deploy/overlays/{}/release.yaml"
 
 
-def told(root: Path, environment: str, verdict: str, **fields: str) -> None:
+def told(root: Path, environment: str, verdict: str, **fields: object) -> None:
     """A record in the working tree."""
     text = yaml.safe_dump(record(verdict, environment=environment, **fields))
     (root / PLACE.format(environment)).write_text(text)
@@ -251,6 +252,91 @@ def test_what_is_promoted_again_after_an_abort_may_come_back(own: Path) -> None:
         told(own, "staging", verdict, when=f"2026-02-0{day}T00:00:00+00:00")
         commit(own)
     assert list(rules.releases.again(load(own))) == []
+
+
+def tiered(root: Path, tier: str) -> None:
+    """The risk tier, committed."""
+    place = root / "params.yaml"
+    text = place.read_text(encoding="utf-8")
+    place.write_text(re.sub(r"(?m)^  tier: \w+", f"  tier: {tier}", text), encoding="utf-8")
+    git(root, "add", "params.yaml")
+    git(root, "commit", "--quiet", "--allow-empty", "--message=Set the tier")
+
+
+def on_main(root: Path) -> None:
+    """HEAD is the remote's main, as last fetched."""
+    at = checkout.of(root)
+    git(root, "update-ref", f"refs/remotes/{at.remote}/{at.main}", "HEAD")
+
+
+def approval(who: str = "bea") -> dict[str, str]:
+    """A review's part of a record."""
+    at, review = "2026-01-02T04:00:00+00:00", "https://github.com/team/model/pull/43#r1"
+    return {"who": who, "commit": "c" * 40, "review": review, "at": at}
+
+
+@pytest.mark.parametrize(
+    ("tier", "known", "said", "verdict"),
+    [
+        ("high", None, "3-aaaaaaaaaaaa with nobody as its approver", "pending"),
+        ("high", None, "3-aaaaaaaaaaaa with nobody as its approver", "promoted"),
+        ("high", approval("ada"), "3-aaaaaaaaaaaa with its author as its approver", "pending"),
+        ("high", approval(), None, "pending"),
+        ("low", None, None, "promoted"),
+    ],
+)
+def test_what_main_brought_to_production_has_the_approval_that_its_tier_asks_for(
+    own: Path, tier: str, known: dict[str, str] | None, said: str | None, verdict: str
+) -> None:
+    tiered(own, tier)
+    told(own, "production", verdict, approval=known)
+    commit(own)
+    on_main(own)
+    found = list(map(str, rules.releases.approved(load(own))))
+    assert len(found) == (said is not None)
+    assert all(f"found {said}; expected an approval by another" in each for each in found)
+
+
+@pytest.mark.parametrize("committed", [False, True])
+def test_a_proposal_to_production_has_no_approval_yet(own: Path, committed: bool) -> None:
+    tiered(own, "high")
+    on_main(own)
+    told(own, "production", "pending")
+    if committed:
+        commit(own)
+    assert list(rules.releases.approved(load(own))) == []
+
+
+@pytest.mark.parametrize("committed", [False, True])
+def test_a_settled_record_without_approval_is_no_proposal(own: Path, committed: bool) -> None:
+    tiered(own, "high")
+    on_main(own)
+    told(own, "production", "promoted")
+    if committed:
+        commit(own)
+    assert len(list(rules.releases.approved(load(own)))) == 1
+
+
+@pytest.mark.parametrize(("before", "after", "findings"), [("low", "high", 0), ("high", "low", 1)])
+def test_the_tier_is_that_of_the_day_when_the_record_came(
+    own: Path, before: str, after: str, findings: int
+) -> None:
+    tiered(own, before)
+    told(own, "production", "pending")
+    commit(own)
+    tiered(own, after)
+    told(own, "production", "promoted")
+    commit(own)
+    on_main(own)
+    assert len(list(rules.releases.approved(load(own)))) == findings
+
+
+def test_staging_asks_for_no_approval(own: Path) -> None:
+    tiered(own, "high")
+    told(own, "staging", "promoted")
+    commit(own)
+    on_main(own)
+    assert list(rules.releases.approved(load(own))) == []
 
 
 MONITORS = "deploy/platform/monitoring/scrapes.yaml"

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from preflight.errors import Problem
+from preflight.errors import NoData, Problem
 from preflight.evidence import Commit
 from preflight.pull_request.github import Answer, GitHub, shown
 from preflight.release import Approval, Release
@@ -62,7 +62,9 @@ def require(github: GitHub, asked: Asked, record: Release) -> Approval | None:
     """The newest approval that counts; None where none is needed.
 
     Of each person the last review that decides something counts, of the head alone, from others
-    than the author of the model's commit and the bot, who may write. Raises Problem.
+    than the author of the model's commit and who opened its pull request, and the bot, who may
+    write. Raises NoData where one is missing, Problem where one is stale or its author's own, and
+    where somebody asks for changes.
     """
     last = _last(github, asked.number)
     where = f"pull request #{asked.number}"
@@ -81,7 +83,8 @@ def require(github: GitHub, asked: Asked, record: Release) -> Approval | None:
         and _may(github, each, asked)
     ]
     if len(counted) < asked.approvals:
-        raise _too_few(where, asked, approved, len(counted))
+        own = sorted({_login(each) for each in approved} & authors)
+        raise _too_few(where, asked, approved, (len(counted), own))
     return _approval(max(counted, key=lambda each: (each.submitted_at is not None, each.id)))
 
 
@@ -123,14 +126,21 @@ def _login(review: Review) -> str:
     return review.user.login if review.user else ""
 
 
-def _too_few(where: str, asked: Asked, approved: Sequence[Review], many: int) -> Problem:
+def _too_few(
+    where: str, asked: Asked, approved: Sequence[Review], known: tuple[int, list[str]]
+) -> Problem:
+    """Why they are too few: `known` is how many count, and which authors approved their own."""
+    many, own = known
     head = asked.head[:7]
     stale = sorted({(each.commit_id or "?")[:7] for each in approved} - {head})
     expected = f"{asked.approvals} of {head}, by others than its author who may write"
     if stale and not many:
         found = f"approved {', '.join(stale)}, the head is {head}"
         return Problem(where, found, expected, "Approve it anew: its head was pushed since.")
-    return Problem(where, f"{many} approvals that count", expected, "Have it approved.")
+    if own:
+        found = f"an author's own approval, {shown(', '.join(own))}"
+        return Problem(where, found, expected, "Have somebody else approve it.")
+    return NoData(where, f"{many} approvals that count", expected, "Have it approved.")
 
 
 def _approval(review: Review) -> Approval:

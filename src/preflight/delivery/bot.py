@@ -12,19 +12,20 @@ def refused(root: Path, base: str, head: str, bot: str) -> Iterator[str]:
     """Each commit after `base` up to `head` that may not be, and why, in a sentence.
 
     The bot's, by the name of author or committer, touch the files of one environment's release
-    alone. Others' touch no record and no evidence, but to bring back an earlier state as a rollback
-    does, byte for byte. Raises Problem for what is no commit here.
+    alone; anybody can bear a name, so whoever asks knows that the bot pushed them. Without a name
+    nobody is the bot. Others' touch no record and no evidence, but to bring back an earlier state
+    as a rollback does, byte for byte. Raises Problem for what is no commit here.
     """
     listed = run(root, "git", "rev-list", "--reverse", "--end-of-options", f"{base}..{head}")
     for commit in listed.stdout.split():
         touched = _touched(root, commit)
-        own = bot in _names(root, commit)
+        own = bool(bot) and bot in _names(root, commit)
         if found := _beyond(touched) if own else _by_hand(root, commit, touched):
             yield f"{commit[:12]}: {found}"
 
 
 def _names(root: Path, commit: str) -> list[str]:
-    return run(root, "git", "show", "--no-patch", "--format=%an%n%cn", commit).stdout.splitlines()
+    return run(root, "git", "show", "--no-patch", "--format=%an%n%cn", commit).stdout.split("\n")
 
 
 def _touched(root: Path, commit: str) -> set[str]:

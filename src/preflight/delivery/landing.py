@@ -18,18 +18,19 @@ from preflight.workspace import run
 
 @dataclass(frozen=True)
 class Landing:
-    """Which pull request lands, whose it has to be, and by how many approvals."""
+    """Which pull request lands, and whose it has to be."""
 
     number: int
     bot: str
-    approvals: int | None = None  # None: the tier's, as main has it
 
 
 def land(root: Path, asked: Landing, environ: Mapping[str, str]) -> str:
     """Put a promotion's files on main, with its approval in the record; close it; says so.
 
-    Raises Problem for another's or another kind of pull request, files that promotion would not
-    write now, a head without a green check, and for approvals that are missing, or of another head.
+    Checks and approvals are those that main itself asks for, by its ruleset and risk tier. Raises
+    Problem for another's or another kind of pull request, files that promotion would not write now,
+    a red check of the head, and approvals of another head or of an author; NoData while a check or
+    an approval is missing.
     """
     github = GitHub.of(environ)
     pull = github.get(pulls.Pull, f"pulls/{asked.number}")
@@ -39,9 +40,8 @@ def land(root: Path, asked: Landing, environ: Mapping[str, str]) -> str:
     record = _record(root, head)
 
     def approved(tree: Path) -> Approval | None:
-        checks.require_green(github, head)
-        many = _approvals(tree) if asked.approvals is None else asked.approvals
-        needed = approvals.Asked(pull.number, head, many, asked.bot)
+        checks.require_green(github, head, checks.required(tree))
+        needed = approvals.Asked(pull.number, head, _approvals(tree), asked.bot)
         return approvals.require(github, needed, record)
 
     made = _put(root, head, record, approved)

@@ -95,6 +95,7 @@ RULES = (
     _rule("argo-cd", rules.argocd.applied),
     _rule("ahead-of-staging", rules.releases.ahead),
     _rule("aborted-before", rules.releases.again),
+    _rule("unapproved", rules.releases.approved),
     _rule("unproven", rules.admission.proven),
     _rule("risk-tier", rules.risk.asked),
     _rule("edited-by-hand", rules.releases.by_hand),

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from preflight import release
-from preflight.deploy import rendering
+from preflight import params, release
+from preflight.deploy import checkout, rendering
 from preflight.deploy.tree import Environment, Finding, Tree
 from preflight.errors import NoData, Problem
 from preflight.release import Release
@@ -71,6 +71,53 @@ def again(tree: Tree) -> Iterator[Finding]:
                 "a release that was promoted, or a new one",
                 "Release a new commit of it.",
             )
+
+
+def approved(tree: Tree) -> Iterator[Finding]:
+    """What came to main beyond staging has the approval that main's risk tier asked for then.
+
+    The tier is that of the commit before the one that brought the record, whatever it is now. A
+    proposal, pending and not on main, has none yet: it gets it when it lands. Whether a named
+    review is real, GitHub alone can say.
+    """
+    for env in tree.environments:
+        if env.name == FIRST or (record := env.record) is None:
+            continue
+        brought = _brought(tree.root, record)
+        proposal = record.rollout.verdict == "pending" and not _on_main(tree.root, brought)
+        if proposal or not _approvals(tree.root, f"{brought}^" if brought else "HEAD"):
+            continue
+        who = record.approval.who if record.approval else None
+        if who in (None, record.who):
+            found = f"{record.id} with {'its author' if who else 'nobody'} as its approver"
+            remedy = f"Go back: preflight rollback {env.name}; a promotion lands by promote.yml."
+            place = release.PLACE.format(environment=env.name)
+            expected = "an approval by another, as its risk tier asked"
+            yield Finding(place, "", "approval", found, expected, remedy)
+
+
+def _brought(root: Path, record: Release) -> str | None:
+    """The first commit that had a record, but for its rollout; None while it is not committed."""
+    plain = {"rollout": record.rollout}
+    known = release.recorded(root, record.environment, "HEAD")
+    found = [each.at for each in known if each.release.model_copy(update=plain) == record]
+    return found[-1] if found else None
+
+
+def _on_main(root: Path, commit: str | None) -> bool:
+    """Whether the remote's main, as last fetched, has a commit."""
+    at = checkout.of(root)
+    asked = ("merge-base", "--is-ancestor", commit or "", f"refs/remotes/{at.remote}/{at.main}")
+    return run(root, "git", *asked, check=False).returncode == 0
+
+
+def _approvals(root: Path, commit: str) -> int:
+    """How many approvals a commit's risk tier asks for; none before there were tiers."""
+    shown = run(root, "git", "show", f"{commit}:params.yaml", check=False)
+    raw = params.plain(shown.stdout, f"params.yaml at {commit}") if shown.returncode == 0 else {}
+    if (known := raw.get("risk")) is None:
+        return 0
+    return int(known["tiers"][known["tier"]]["approvals"])
 
 
 def _finding(env: Environment, found: str, expected: str, remedy: str) -> Finding:
