@@ -17,15 +17,16 @@ from tempfile import TemporaryDirectory
 import click
 from tqdm import tqdm
 
-from faults import house, study
-from faults.catalogue import FAULTS
-from faults.fault import Fault
+from faults import house, study, world
+from faults.fault import Fault, ReleaseFault
 from faults.honest import Honest, generated
+from faults.study import PLANTED
 from preflight import workspace
 from preflight.deploy import lint
 from preflight.gates import TIMED
 from preflight.layout import STATE
 
+Planted = list[Fault | ReleaseFault]
 JOBS = 2
 FAULT_PART, TIMED_PART, HONEST_PART = 7, 1, 6
 EVERY = 20
@@ -52,6 +53,9 @@ def main(part: str | None, write: bool, names: tuple[str, ...]) -> None:
         place = Path(folder).resolve()
         click.echo("faults: building the house …", err=True)
         house.build(place / "house")
+        if any(isinstance(each, ReleaseFault) for each in faults):
+            click.echo("faults: releasing it to production …", err=True)
+            world.build(place / "house", place / "world")
         outcomes = _all(place, faults, honest)
         power = study.power(place / "house") if honest and not part else None
     said = study.Study(tuple(outcomes), power, time.monotonic() - start)
@@ -61,24 +65,24 @@ def main(part: str | None, write: bool, names: tuple[str, ...]) -> None:
     sys.exit(0 if said.green else 1)
 
 
-def chosen(part: str | None, names: Sequence[str]) -> tuple[list[Fault], list[Honest]]:
+def chosen(part: str | None, names: Sequence[str]) -> tuple[Planted, list[Honest]]:
     """The faults and honest changes of a run: all, those named, or a commit's part."""
     if names:
-        known = {each.name: each for each in FAULTS}
+        known = {each.name: each for each in PLANTED}
         others = {each.name: each for each in generated()}
         if odd := [name for name in names if name not in known | others]:
             raise click.UsageError(f"no fault and no honest change is named {odd[0]!r}")
         return [known[n] for n in names if n in known], [others[n] for n in names if n in others]
     if part is None:
-        return list(FAULTS), generated()
-    shuffled = sorted(FAULTS, key=lambda each: _hash(part, each.name))
+        return list(PLANTED), generated()
+    shuffled = sorted(PLANTED, key=lambda each: _hash(part, each.name))
     faults = [each for each in shuffled if each.gate not in TIMED][:FAULT_PART]
     faults += [each for each in shuffled if each.gate in TIMED][:TIMED_PART]
     honest = sorted(generated(), key=lambda each: _hash(part, each.name))[:HONEST_PART]
     return faults, honest
 
 
-def possible(fault: Fault) -> bool:
+def possible(fault: Fault | ReleaseFault) -> bool:
     """Whether a fault's tool is there, or required; one that is left out is told."""
     if not fault.tool or lint.required() or shutil.which(fault.tool):
         return True
@@ -90,7 +94,7 @@ def _hash(part: str, name: str) -> str:
     return hashlib.sha256(f"{part} {name}".encode()).hexdigest()
 
 
-def _all(place: Path, faults: list[Fault], honest: list[Honest]) -> list[study.Outcome]:
+def _all(place: Path, faults: Planted, honest: list[Honest]) -> list[study.Outcome]:
     tasks = [study.Task(place, fault=each.name) for each in faults]
     tasks += [study.Task(place, honest=each.name) for each in honest]
     order = {(task.fault or task.honest): number for number, task in enumerate(tasks)}

@@ -12,6 +12,7 @@ from unittest.mock import patch
 from faults.changes import Change, append, both, drop, edit, lay, remove, write
 from faults.deploys import DEPLOYS
 from faults.fault import Fault
+from faults.risks import RISKS
 from preflight import bento
 from preflight.gates import benchmark, timing
 from preflight.gates.benchmark import Workload
@@ -954,6 +955,7 @@ FAULTS = (
         edit(CONTRACT, ("            maximum=100.0,\n", "            maximum=1000.0,\n")),
     ),
     *DEPLOYS,
+    *RISKS,
     Fault(
         "errors that no test meets",
         "deploy",

@@ -157,10 +157,17 @@ def _at(raw: Any, key: str) -> Any:
 
 
 def judge(
-    house: Path, root: Path, gates: tuple[str, ...], problem: Problem | None = None
+    house: Path,
+    root: Path,
+    gates: tuple[str, ...],
+    problem: Problem | None = None,
+    base: str | None = None,
 ) -> dict[str, Part]:
-    """The parts of some gates on a committed trial, against the house as champion and base."""
-    base, commit = lineage.head(house), lineage.head(root)
+    """The parts of some gates on a committed trial, against the house as champion.
+
+    The merge base is the house's commit, unless told.
+    """
+    base, commit = base or lineage.head(house), lineage.head(root)
     found: dict[str, Findings] = {}
     if "policy" in gates:
         found["policy"] = judged("policy", lambda: _policy(house, root, base, commit))

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import beta
 
-from faults import house
+from faults import house, world
 from faults.catalogue import FAULTS
-from faults.fault import Fault
+from faults.fault import Fault, ReleaseFault
 from faults.honest import Honest, generated
 from faults.house import Trial
+from faults.releases import RELEASES
 from preflight import champion, evidence, lineage, params, workspace
 from preflight.docs import replaced
 from preflight.evidence import Part
@@ -23,6 +24,7 @@ from preflight.layout import EVIDENCE
 
 QUICK = ("policy", "data", "quality", "differential", "slices", "stability", "leakage", "build")
 SUITES = ("base-case", "oddities")
+PLANTED: tuple[Fault | ReleaseFault, ...] = (*FAULTS, *RELEASES)
 MOST_STOPPED = 2
 SHIFT, SMALL_SLICE, MOST_FLAGGED, LEAST_POWER = 0.5, (0.015, 0.03), 0.02, 0.95
 
@@ -61,7 +63,9 @@ def run(task: Task) -> Outcome:
 
 def _tried(task: Task) -> Outcome:
     if task.fault:
-        (fault,) = (each for each in FAULTS if each.name == task.fault)
+        (fault,) = (each for each in PLANTED if each.name == task.fault)
+        if isinstance(fault, ReleaseFault):
+            return release(task.place / "world", task.place, fault)
         return plant(task.place / "house", task.place, fault)
     (honest,) = (each for each in generated() if each.name == task.honest)
     return change(task.place / "house", task.place, honest)
@@ -92,8 +96,41 @@ def plant(home: Path, place: Path, fault: Fault) -> Outcome:
     )
 
 
+def release(whole: Path, place: Path, fault: ReleaseFault) -> Outcome:
+    """Plant a fault in a copy of a released world, and ask the command that must refuse it."""
+    start = time.monotonic()
+    root = place / f"release-{fault.name.replace(' ', '-')}"
+    try:
+        trial = world.copied(whole, root)
+        fault.plant(trial)
+        before = trial.main
+        done = fault.ask(trial)
+        written = trial.main not in (before, trial.other)
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+    said = " ".join((done.stdout + done.stderr).split())
+    if written and not fault.passes:
+        said = f"main was written, though: {said}"
+    refused = bool(done.returncode) and not written
+    right = refused != fault.passes and fault.words in said
+    return Outcome(
+        fault.name,
+        fault.kind,
+        fault.gate,
+        fault.words,
+        (fault.gate,) if done.returncode else (),
+        said[-1_000:],
+        right,
+        time.monotonic() - start,
+    )
+
+
 def _planted(home: Path, root: Path, fault: Fault) -> dict[str, Part]:
     house.clone(home, root)
+    if fault.before:
+        fault.before(root)
+        workspace.commit(root, "What is on main")
+    base = lineage.head(root)
     fault.change(root)
     workspace.commit(root, fault.name)
     problem = None if fault.lazy else house.rerun(root, lineage.head(home))
@@ -108,7 +145,7 @@ def _planted(home: Path, root: Path, fault: Fault) -> dict[str, Part]:
             return {fault.gate: house.suite(root, fault.gate, fault.test)}
         if fault.gate == "pipeline" and problem is None:
             return {"pipeline": _pipeline(home, root)}
-        return house.judge(home, root, (fault.gate,), problem)
+        return house.judge(home, root, (fault.gate,), problem, base)
 
 
 def _pipeline(home: Path, root: Path) -> Part:
@@ -285,20 +322,46 @@ class Study:
         return lines
 
     def write(self, page: Path) -> str:
-        """Put the table into docs/gates.md; only a whole run may."""
-        if len(self.planted) != len(FAULTS):
-            return "not written: the run was a part"
-        rows = [
+        """Put the table into docs/gates.md; of a part its own rows alone, if all were caught."""
+        text = page.read_text(encoding="utf-8")
+        whole = len(self.planted) == len(PLANTED)
+        if not whole and not (self.planted and self.green):
+            return "not written: a part that is not green"
+        rows = {} if whole else _rows(text)
+        rows |= {
+            each.name: f"| {each.name} | {each.kind} | {each.gate} | {each.words} "
+            f"| {each.seconds:.0f} |"
+            for each in self.planted
+        }
+        if lacking := [each.name for each in PLANTED if each.name not in rows]:
+            return f"not written: no row of {lacking[0]!r}; it never ran"
+        lines = [
             "| fault | kind | gate that catches it | words it must use | seconds |",
             "|---|---|---|---|---|",
-            *(
-                f"| {each.name} | {each.kind} | {each.gate} | {each.words} | {each.seconds:.0f} |"
-                for each in self.planted
-            ),
+            *(rows[each.name] for each in PLANTED),
             "",
-            *(f"- {line}" for line in self.summary()),
+            *(self._figures(text, whole=whole)),
         ]
-        text = page.read_text(encoding="utf-8")
-        body = "\n".join(rows) + "\n"
+        body = "\n".join(lines) + "\n"
         page.write_text(replaced(text, "faults", body, str(page)), encoding="utf-8")
         return f"written: {page}"
+
+    def _figures(self, text: str, *, whole: bool) -> list[str]:
+        """The figures below the table: of a part's run only how many faults are caught."""
+        if whole:
+            return [f"- {line}" for line in self.summary()]
+        many = len(PLANTED)
+        first = f"- {many} of {many} planted faults caught by their gate"
+        part = f"{first}; {len(self.planted)} of them in a run of their own"
+        return [part, *[line for line in _table(text) if line.startswith("- ")][1:]]
+
+
+def _table(text: str) -> list[str]:
+    """The lines of a page between the table's markers."""
+    return text.partition("<!-- generated: faults -->")[2].split("<!-- end")[0].splitlines()
+
+
+def _rows(text: str) -> dict[str, str]:
+    """The rows of a page's table by the fault's name."""
+    found = (line for line in _table(text) if line.startswith("| "))
+    return {line.split(" | ")[0].removeprefix("| "): line for line in found}

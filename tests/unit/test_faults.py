@@ -10,10 +10,13 @@ from conftest import ROOT, git
 from faults import house
 from faults.__main__ import chosen, possible
 from faults.catalogue import FAULTS
-from faults.fault import Fault
+from faults.fault import Fault, ReleaseFault
 from faults.honest import Honest, generated
-from faults.study import Outcome, Power, Study
+from faults.releases import RELEASES
+from faults.study import PLANTED, Outcome, Power, Study
 from preflight import params
+from preflight.chain.verify import REMEDIES
+from preflight.cli import main
 from preflight.gates import CODE_SUITES, REQUIRED
 
 HONEST = generated()
@@ -59,7 +62,7 @@ def test_every_gate_has_a_fault_that_it_must_catch() -> None:
 def test_there_are_enough_of_both_and_names_are_told_apart() -> None:
     assert len(FAULTS) >= 36
     assert len(HONEST) >= 150
-    names = [each.name for each in FAULTS] + [each.name for each in HONEST]
+    names = [each.name for each in PLANTED] + [each.name for each in HONEST]
     assert len(set(names)) == len(names)
     assert sum(each.thorough for each in HONEST) == 10
     assert [each.name for each in generated()] == [each.name for each in HONEST]
@@ -67,7 +70,7 @@ def test_there_are_enough_of_both_and_names_are_told_apart() -> None:
 
 def test_the_docs_list_every_fault_with_its_gate_and_its_words() -> None:
     text = (ROOT / "docs/gates.md").read_text()
-    for fault in FAULTS:
+    for fault in PLANTED:
         row = f"| {fault.name} | {fault.kind} | {fault.gate} | {fault.words} |"
         assert row in text, f"{fault.name}: run `make faults ARGS=--write`"
 
@@ -83,6 +86,27 @@ def test_a_fault_without_its_tool_is_left_out_with_a_word_unless_tools_are_requi
     assert all(possible(each) for each in FAULTS if not each.tool)
     monkeypatch.setenv("PREFLIGHT_REQUIRE_TOOLS", "1")
     assert possible(tooled)
+
+
+def test_each_link_of_the_chain_has_a_fault_that_must_break_it() -> None:
+    words = [each.words for each in RELEASES if each.gate == "verify"]
+    assert all(any(each.startswith(f"{link}: ") for each in words) for link in REMEDIES)
+
+
+def test_a_release_fault_is_caught_by_a_command_of_ours() -> None:
+    assert {each.gate for each in RELEASES} <= set(main.commands)
+    assert {each.kind for each in RELEASES} == {"release"}
+
+
+def test_what_must_go_through_is_told_from_what_must_not() -> None:
+    assert [each.name for each in RELEASES if each.passes] == [
+        "main moved while a release was pushed"
+    ]
+
+
+def test_a_commits_part_chooses_among_releases_too() -> None:
+    found = [each for number in range(20) for each in chosen(f"{number:040}", ())[0]]
+    assert any(isinstance(each, ReleaseFault) for each in found)
 
 
 def part(commit: str) -> tuple[list[str], list[str]]:
@@ -123,3 +147,42 @@ def test_a_study_lets_two_honest_changes_in_150_be_stopped(stopped: int, green: 
 def test_a_study_wants_power_and_quiet(named: float, flagged: float, green: bool) -> None:
     done = outcome("a", right=True, gate="data")
     assert Study((done,), Power(100, named, 30, flagged), 1.0).green == green
+
+
+def ran(name: str, seconds: float, *, right: bool = True) -> Study:
+    """The study of one planted fault."""
+    return Study((Outcome(name, "data", "data", "words", (), "said", right, seconds),), None, 60.0)
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    """A page with the table of a whole run, two seconds each."""
+    path = tmp_path / "page.md"
+    path.write_text("before\n<!-- generated: faults -->\n\n<!-- end: faults -->\nafter\n")
+    outcomes = [ran(each.name, 2.0).outcomes[0] for each in PLANTED]
+    assert Study(tuple(outcomes), None, 120.0).write(path) == f"written: {path}"
+    return path
+
+
+def test_a_run_of_some_faults_writes_their_rows_and_leaves_the_others(page: Path) -> None:
+    before = page.read_text().splitlines()
+    assert ran("month twice", 5.0).write(page) == f"written: {page}"
+    after = page.read_text().splitlines()
+    many = len(PLANTED)
+    assert sorted(set(after) - set(before)) == [
+        f"- {many} of {many} planted faults caught by their gate; 1 of them in a run of their own",
+        "| month twice | data | data | words | 5 |",
+    ]
+    assert len(before) == len(after)
+
+
+def test_a_run_of_some_faults_that_missed_one_writes_nothing(page: Path) -> None:
+    before = page.read_text()
+    assert "not written" in ran("month twice", 5.0, right=False).write(page)
+    assert page.read_text() == before
+
+
+def test_a_fault_that_never_ran_has_no_row_and_the_table_is_not_written(page: Path) -> None:
+    page.write_text(page.read_text().replace("| month twice |", "| another |"))
+    said = ran("outdated months", 5.0).write(page)
+    assert said == "not written: no row of 'month twice'; it never ran"
