@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 .PHONY: help setup demo test lint gates bench bench-compare bench-serving bench-log judge-study soak fuzz load report verdict faults pull-request scope rehearse rehearse-study drill drill-tell comment audit tools kubeconform promtool secrets \
-	release package publish stage measured sign verify settle promote land rollback deliver bot-commits resume tell kyverno \
+	release package publish stage measured sign verify settle promote land rollback bot-commits resume tell kyverno \
 	repro restore push pull register bento serve bench-pipeline lock clean
 
 # The first Python between 3.11 and 3.13 that really starts.
@@ -148,20 +148,17 @@ sign: ## sign IMAGE, by digest, as the workflow that runs; for release.yml
 verify: .venv/.stamp ## compare each link of a release's chain; OF=staging, a commit, Bento or image
 	@.venv/bin/preflight verify -- "$$OF"
 
-settle: .venv/.stamp ## a rollout's end into Git: ENVIRONMENT, RELEASE, VERDICT, perhaps JUDGE and QUESTION
-	@.venv/bin/preflight settle $${QUESTION:+$${JUDGE:+--judge "$$JUDGE/v1/verdict?$$QUESTION"}} -- "$$ENVIRONMENT" "$$RELEASE" "$$VERDICT"
+settle: .venv/.stamp ## a rollout's end into Git: ENVIRONMENT, RELEASE, VERDICT, perhaps JUDGE with QUESTION
+	@.venv/bin/preflight settle $${JUDGE:+--judge "$$JUDGE/v1/verdict?$$QUESTION"} -- "$$ENVIRONMENT" "$$RELEASE" "$$VERDICT"
 
-promote: .venv/.stamp ## propose to production what staging promoted
-	@.venv/bin/preflight promote
+promote: .venv/.stamp ## propose to production what staging promoted; AGAIN="why" for what was left before
+	@.venv/bin/preflight promote $${AGAIN:+--again "$$AGAIN"}
 
 land: .venv/.stamp ## put the promotion of pull request NUMBER, that BOT opened, on main; for promote.yml
-	@.venv/bin/preflight land --bot "$$BOT" -- "$$NUMBER"
+	@.venv/bin/preflight land --bot "$${BOT:?}" -- "$${NUMBER:?}" || [ $$? -eq 2 ] # not yet: it is asked again
 
-rollback: .venv/.stamp ## commit an earlier release again: ENVIRONMENT, WHY, perhaps TO and WHO
-	@.venv/bin/preflight rollback --in-flight --why "$$WHY" $${TO:+--to "$$TO"} $${WHO:+--who "$$WHO"} -- "$$ENVIRONMENT"
-
-deliver: ## push HEAD to the remote's main, never forced
-	@git push --quiet origin HEAD:refs/heads/main
+rollback: .venv/.stamp ## put an earlier release on main again: ENVIRONMENT, WHY, perhaps TO and WHO
+	@.venv/bin/preflight rollback --push --in-flight --why "$$WHY" $${TO:+--to "$$TO"} $${WHO:+--who "$$WHO"} -- "$$ENVIRONMENT"
 
 bot-commits: .venv/.stamp ## name commits since BASE that BOT, or a hand, may not make; for commits.yml
 	@.venv/bin/preflight bot-commits --bot "$${BOT:-preflight}" -- "$$BASE..HEAD"

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from preflight.files import sha256
 from preflight.layout import FITTED, LOOKUP, PACKAGED, PLOTS, REFERENCE
 from preflight.predictor import LOOKUP as BUNDLED
 from preflight.predictor import MANIFEST, Predictor
+from preflight.release import FAST
 from preflight.workspace import run
 
 RECIPE = ("dvc.lock", "params.yaml")
@@ -142,13 +143,25 @@ def data_digest(hashes: Mapping[str, str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def stages(
+    lock: Mapping[str, Any], params: Mapping[str, Any]
+) -> Iterator[tuple[str | None, Mapping[str, Any]]]:
+    """Stages of a dvc.lock, each with its month, None for one of all months.
+
+    Those of months that were taken out stay in the file, and do not count.
+    """
+    months = params.get("data", {}).get("months", ())
+    for name, stage in lock.get("stages", {}).items():
+        month = name.partition("@")[2] or None
+        if month in (None, *months):
+            yield month, stage
+
+
 def _data(lock: str, params: str) -> dict[str, str]:
-    """Stages of months that were taken out stay in dvc.lock, and do not count."""
-    months = yaml.safe_load(params)["data"]["months"]
+    held = (yaml.load(each, FAST) for each in (lock, params))  # noqa: S506 (it is the safe one)
     return {
         out["path"]: out["md5"]
-        for name, stage in yaml.safe_load(lock)["stages"].items()
-        if "@" not in name or name.split("@")[1] in months
+        for _, stage in stages(*held)
         for out in stage["outs"]
         if not out["path"].startswith("models/")
     }

@@ -3,12 +3,11 @@
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from preflight.errors import Problem
 from preflight.workspace import run
@@ -42,7 +41,7 @@ class Rollout(_Plain):
     """How a release's rollout ended, when, and the judge's reason; pending while it runs."""
 
     verdict: Literal["pending", "promoted", "aborted"]
-    at: datetime | None
+    at: AwareDatetime | None
     reason: Annotated[str, Field(max_length=600)] | None = None
 
 
@@ -52,7 +51,7 @@ class Approval(_Plain):
     who: Word
     commit: Commit
     review: Word
-    at: datetime
+    at: AwareDatetime
 
 
 class Release(_Plain):
@@ -74,7 +73,7 @@ class Release(_Plain):
     bento: Word
     image: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
     who: Word
-    when: datetime
+    when: AwareDatetime
     previous: Commit | None
     artifacts: Literal["pulled", "rebuilt"]
     run: Word | None
@@ -121,7 +120,7 @@ def parse(text: str, where: str) -> Release:
     raise Problem(where, found, "a whole release record", "Mend it by a commit, or revert it.")
 
 
-def _of(environment: str, text: str, where: str) -> Release:
+def of(environment: str, text: str, where: str) -> Release:
     """An environment's record; raises Problem when it is another's."""
     found = parse(text, where)
     if found.environment != environment:
@@ -138,7 +137,7 @@ def versions(root: Path, environment: str, commit: str) -> Iterator[Recorded | U
         shown = run(root, "git", "show", f"{known}:{place}", check=False)
         if shown.returncode == 0:  # the commit that deleted it has none
             try:
-                yield Recorded(known, _of(environment, shown.stdout, f"{place} at {known[:12]}"))
+                yield Recorded(known, of(environment, shown.stdout, f"{place} at {known[:12]}"))
             except Problem as problem:
                 yield Unreadable(known, problem)
 
@@ -170,7 +169,7 @@ def current(root: Path, environment: str) -> Release | None:
     place = PLACE.format(environment=environment)
     if not (root / place).is_file():
         return None
-    return _of(environment, (root / place).read_text(encoding="utf-8"), place)
+    return of(environment, (root / place).read_text(encoding="utf-8"), place)
 
 
 def promoted(root: Path, environment: str, commit: str) -> Release | None:

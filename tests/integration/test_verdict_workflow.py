@@ -7,16 +7,20 @@ from shutil import copytree
 
 import pytest
 
+from conftest import git
 from fake_github import check, review, whole
-from preflight import evidence
+from preflight import evidence, release
 from preflight.delivery import overlay
 from preflight.evidence import Part
 from preflight.release import Rollout
 from released import release_of
+from workflow.fake_judge import judging
 from workflow.release_rehearsal import World, world
 from workflow.runner import Result
 
 PENDING = Rollout(verdict="pending", at=None)
+QUESTION = "rollout=taxi&stable=a&canary=b"
+ABORT = {"result": "abort", "reason": "slower by half", "at": 9e9}
 
 
 def results(done: dict[str, Result]) -> dict[str, str]:
@@ -66,7 +70,6 @@ def approved(proposed: World) -> World:
     proposed.fake.authors[record.commit] = "ada"
     proposed.fake.reviews[pull["number"]] = [review("grace", pull["head"]["sha"])]
     pull["head"]["sha"] = proposed.push(pull["head"]["ref"], {})
-    proposed.fake.checks[pull["head"]["sha"]] = [check()]
     return proposed
 
 
@@ -85,26 +88,42 @@ def test_a_word_of_an_old_release_changes_nothing(proposed: World) -> None:
     assert (proposed.head(), len(proposed.fake.pulls)) == (before, 1)
 
 
-def test_a_push_after_the_approval_is_refused(approved: World) -> None:
+def test_what_is_not_checked_yet_lands_later_and_nothing_is_red(approved: World) -> None:
     [pull] = approved.fake.pulls
-    old = approved.fake.reviews[pull["number"]][0]["commit_id"]
-    assert results(approved.heard(pull["number"])) == {"land": "failure"}
-    assert f"approved {old[:7]}, the head is {pull['head']['sha'][:7]}" in approved.log("land")
+    assert results(approved.heard(pull["number"])) == {"land": "success", "propose": "skipped"}
+    assert "found none; expected success" in approved.log("land")
     assert approved.record("production") is None
 
 
-def test_another_branch_lands_nothing(approved: World) -> None:
-    done = approved.heard(approved.fake.pulls[0]["number"], head_branch="longer-trips")
-    assert results(done) == {"land": "skipped"}
+@pytest.fixture(scope="module")
+def checked(approved: World) -> World:
+    """After its checks."""
+    [pull] = approved.fake.pulls
+    approved.fake.checks[pull["head"]["sha"]] = [check(), check(name="commits", number=2)]
+    return approved
+
+
+def test_a_push_after_the_approval_is_refused(checked: World) -> None:
+    [pull] = checked.fake.pulls
+    old = checked.fake.reviews[pull["number"]][0]["commit_id"]
+    assert results(checked.heard(pull["number"]))["land"] == "failure"
+    assert f"approved {old[:7]}, the head is {pull['head']['sha'][:7]}" in checked.log("land")
+    assert checked.record("production") is None
+
+
+def test_another_branch_lands_nothing(checked: World) -> None:
+    done = checked.heard(checked.fake.pulls[0]["number"], head_branch="longer-trips")
+    assert set(results(done).values()) == {"skipped"}
 
 
 @pytest.fixture(scope="module")
-def landed(approved: World) -> World:
+def landed(checked: World) -> World:
     """After an approval of exactly the head."""
-    [pull] = approved.fake.pulls
-    approved.fake.reviews[pull["number"]].append(review("grace", pull["head"]["sha"]))
-    assert results(approved.heard(pull["number"])) == {"land": "success"}, approved.log("land")
-    return approved
+    [pull] = checked.fake.pulls
+    checked.fake.reviews[pull["number"]].append(review("grace", pull["head"]["sha"]))
+    done = checked.heard(pull["number"])
+    assert results(done) == {"land": "success", "propose": "skipped"}, checked.log("land")
+    return checked
 
 
 def test_an_approval_of_the_head_lands_with_it_in_the_record(landed: World) -> None:
@@ -117,11 +136,12 @@ def test_an_approval_of_the_head_lands_with_it_in_the_record(landed: World) -> N
 
 
 @pytest.fixture(scope="module")
-def aborted(landed: World) -> World:
-    """After a second release in production, whose rollout was aborted."""
+def second(landed: World) -> World:
+    """After a second release in production, whose rollout runs."""
     done = landed.told("production", "promoted")
-    ends = {"settle": "success", "resume": "skipped", "promote": "skipped"}
+    ends = {"settle": "success", "resume": "skipped", "promote": "success"}
     assert results(done) == ends, landed.log("settle")
+    assert "is there, promoted; nothing is to be done" in landed.log("promote")
     record = landed.record("production")
     assert record is not None
     second = record.model_copy(
@@ -135,10 +155,34 @@ def aborted(landed: World) -> World:
         }
     )
     landed.put(second)
-    assert results(landed.told("production", "aborted"))["settle"] == "success", landed.log(
-        "settle"
-    )
     return landed
+
+
+@pytest.fixture(scope="module")
+def lied(second: World) -> World:
+    """After a word of its promotion, for which the judge does not stand."""
+    with judging(ABORT) as fake:
+        second.variables["JUDGE"] = fake.address
+        done = second.told("production", "promoted", question=QUESTION)
+        del second.variables["JUDGE"]
+    assert fake.asked == [f"/v1/verdict?{QUESTION}"], second.log("settle")
+    assert results(done)["settle"] == "failure"
+    return second
+
+
+def test_a_promotion_for_which_the_judge_does_not_stand_is_not_written(lied: World) -> None:
+    assert "found abort: slower by half" in lied.log("settle")
+    record = lied.record("production")
+    assert record is not None
+    assert record.rollout == PENDING
+
+
+@pytest.fixture(scope="module")
+def aborted(lied: World) -> World:
+    """After its abort."""
+    done = lied.told("production", "aborted")
+    assert results(done)["settle"] == "success", lied.log("settle")
+    return lied
 
 
 def test_an_abort_leads_to_the_reverts_pull_request(aborted: World) -> None:
@@ -158,3 +202,18 @@ def test_a_rollback_goes_back_by_one_commit_on_main(aborted: World) -> None:
     assert record is not None
     assert record.model.version == "1"
     assert aborted.touched() <= set(overlay.places("production"))
+
+
+def test_what_production_left_is_proposed_again_with_a_reason_alone(aborted: World) -> None:
+    if (now := aborted.record("production")) and now.model.version != "1":
+        aborted.rollback("production", "slow")
+    known = release.history(aborted.remote, "production", "main")
+    left = next(each for each in known if each.model.version == "2")
+    ended = Rollout(verdict="promoted", at=datetime.now(UTC).replace(microsecond=0))
+    aborted.put(left.model_copy(update={"environment": "staging", "rollout": ended}))
+    assert results(aborted.proposed("")) == {"land": "skipped", "propose": "failure"}
+    assert "a revert of a revert brings the same fault" in aborted.log("propose")
+    assert results(aborted.proposed("the network $(id)"))["propose"] == "success"
+    branch = f"promote/production/{left.id}"
+    said = git(aborted.remote, "show", "--no-patch", "--format=%(trailers:key=Again)", branch)
+    assert said.strip() == "Again: the network $(id)"

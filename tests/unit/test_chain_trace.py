@@ -77,7 +77,7 @@ def test_every_link_of_a_canarys_answer_is_named(known: Traced, made: Made) -> N
         found.record["id"],
         "pickup_zone",
         "canary; mode normal",
-        "5, 20, 50 or 100 %, as 2-",
+        "0, 5, 20, 50 or 100 %, as 2-",
         f"sha256:{HASH}",
         f"taxi:v2-{commit[:12]}",
         release.image,
@@ -101,13 +101,13 @@ def test_every_link_of_a_canarys_answer_is_named(known: Traced, made: Made) -> N
     ("hours", "version", "environment", "role", "percent"),
     [
         (1.5, "1", "staging", "canary", (100,)),  # the first: nobody else had any
-        (13.5, "2", "production", "canary", (5, 20, 50, 100)),
-        (13.5, "1", "production", "stable", (5, 20, 50, 100)),
+        (13.5, "2", "production", "canary", (0, 5, 20, 50, 100)),
+        (13.5, "1", "production", "stable", (0, 5, 20, 50, 100)),
         (15.0, "2", "production", "stable", (0,)),
         (15.0, "1", "production", "absent", (0,)),
         (21.0, "1", "production", "stable", (0,)),  # by the rollback, which takes no steps
-        (31.5, "3", "staging", "canary", (5, 20, 50, 100)),
-        (31.5, "2", "staging", "stable", (5, 20, 50, 100)),
+        (31.5, "3", "staging", "canary", (0, 5, 20, 50, 100)),
+        (31.5, "2", "staging", "stable", (0, 5, 20, 50, 100)),
         (33.0, "2", "staging", "stable", (0,)),  # as the other was aborted
         (33.0, "3", "staging", "absent", (0,)),
     ],
@@ -276,9 +276,13 @@ def test_what_the_contract_calls_sensitive_is_shown_as_a_hash_or_not_at_all(
     columns = tuple(replace(each, sensitive=each.name == name) for each in CONTRACT.columns)
     hidden = replace(CONTRACT, columns=columns)
     monkeypatch.setattr(project, "contract", lambda _: hidden)
+    why = reasons.Reasons("recomputed", "recomputed", {name: 1.0}, {name: 7531.0}, 1.0, ())
+    monkeypatch.setattr(tracing, "explained", lambda *_: why)
     found = made(15, input={name: given, "other": 4})
     assert found.record["input"] == {name: shown, "other": 4}
-    assert "rider 7" not in json.dumps(tracing.plain(found), default=str) + sections.shown(found)
+    told = json.dumps(tracing.plain(found), default=str) + sections.shown(found)
+    assert "rider 7" not in told
+    assert ("7531" in told) == (shown == given)
 
 
 def test_an_outcome_is_joined_as_reports_count_it(known: Traced, tmp_path: Path) -> None:
@@ -328,7 +332,7 @@ def test_json_has_the_same_keys_whatever_is_missing(
         for each in (whole, bare)
     ]
     assert said[0].keys() == said[1].keys()
-    assert said[0]["releases"][0]["canary"]["percent"] == [5, 20, 50, 100]
+    assert said[0]["releases"][0]["canary"]["percent"] == [0, 5, 20, 50, 100]
     assert said[0]["releases"][0]["record"]["approval"]["who"] == "bob"
     assert said[0]["source"]["params"]["model"]["learning_rate"] == 0.05
     assert said[0]["source"]["locks"].keys() == {"requirements/serve.txt"}

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 import traced
@@ -81,6 +82,23 @@ def test_a_rollout_under_way_answers_beside_stable(known: Traced, tmp_path: Path
 def test_a_version_that_was_only_tested_on_the_data_says_so(known: Traced) -> None:
     found = using.plain(using.using(known.root, traced.FEBRUARY))["versions"]
     assert {each["model"]["version"]: each["tested"] for each in found} == {"1": True, "2": False}
+
+
+def test_parameters_without_a_split_leave_no_month_that_was_only_tested(
+    known: Traced, tmp_path: Path
+) -> None:
+    root = tmp_path / "unsplit"
+    git(tmp_path, "clone", "--quiet", str(known.root), str(root))
+    may = {"2021-05": "e" * 32}
+    keys = yaml.safe_load((root / "params.yaml").read_text())
+    del keys["split"]
+    (root / "params.yaml").write_text(yaml.safe_dump(keys | {"data": {"months": [*may]}}))
+    (root / "dvc.lock").write_text(yaml.safe_dump(traced.lock(may)))
+    workspace.commit(root, "Split nothing")
+    head = git(root, "rev-parse", "HEAD").strip()
+    traced.release(root, 60, traced.of(root, "staging", "5", head))
+    (version,) = using.plain(using.using(root, "e" * 32))["versions"]
+    assert version["tested"] is False
 
 
 def test_commits_that_nobody_released_count_on_every_branch(known: Traced, tmp_path: Path) -> None:

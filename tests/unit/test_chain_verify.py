@@ -38,7 +38,7 @@ from released import release as released
 from released import release_of, started
 
 NUMPY = "numpy==2.0.0 \\\n    --hash=sha256:00\n"
-LOCK = f"{NUMPY}pyyaml==6.0.2 \\\n    --hash=sha256:11\n"
+LOCK = f"{NUMPY}pyyaml[c]==6.0.2 \\\n    --hash=sha256:11\n"
 OTHER = "f" * 40
 NOBODY = "http://127.0.0.1:9"
 ALL = (
@@ -93,7 +93,7 @@ class Chain:
         assert now is not None
         released(self.root, Release.model_validate(now.model_dump(mode="json") | fields))
 
-    def publish(self, bento: Path, **labels: Any) -> str:
+    def publish(self, bento: Path, /, **labels: Any) -> str:
         """Put an image of a Bento with some other labels under the tag; returns its digest."""
         shutil.rmtree(self.root / ".preflight/images", ignore_errors=True)
         place = self.root / ".preflight/image"
@@ -143,14 +143,26 @@ def recipe_at(root: Path) -> None:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
     shutil.copy(ROOT / "params.yaml", root / "params.yaml")
+    change_params(root, split={"test_months": 1})
+    known = yaml.safe_load((root / "params.yaml").read_text())
     stage = {
-        "deps": [{"path": "src/train.py", "md5": md5(texts["src/train.py"])}],
+        "deps": [
+            {"path": "src/train.py", "md5": md5(texts["src/train.py"])},
+            {"path": "data/raw", "md5": "3" * 32 + ".dir"},  # outputs lie below it
+            {"path": "models/packaged/booster.txt", "md5": "4" * 32},  # and it below an output
+        ],
+        "params": {"params.yaml": {"model": known["model"], "split.test_months": 1}},
         "outs": [
             {"path": "data/raw/2021-01.parquet", "md5": "1" * 32},
             {"path": "models/packaged", "md5": "2" * 32 + ".dir"},
         ],
     }
-    (root / "dvc.lock").write_text(yaml.safe_dump({"stages": {"train": stage}}))
+    gone = {
+        "deps": [{"path": "src/train.py", "md5": "5" * 32}],
+        "outs": [{"path": "data/raw/1999-01.parquet", "md5": "6" * 32}],
+    }
+    stages = {"train": stage, "ingest@1999-01": gone}  # a month that was taken out
+    (root / "dvc.lock").write_text(yaml.safe_dump({"stages": stages}))
 
 
 def bento_at(chain: Chain) -> None:
@@ -329,6 +341,27 @@ def code_without_lock(chain: Chain) -> str:
     return "HEAD"
 
 
+def code_removed(chain: Chain) -> str:
+    git(chain.root, "rm", "--quiet", "src/train.py")
+    commit(chain.root)
+    return "HEAD"
+
+
+def seed_without_lock(chain: Chain) -> str:
+    change_params(chain.root, model={"seed": 99})
+    commit(chain.root)
+    return "HEAD"
+
+
+def code_that_git_never_held(chain: Chain) -> str:
+    place = chain.root / "dvc.lock"
+    lock = yaml.safe_load(place.read_text())
+    lock["stages"]["train"]["deps"] = []
+    place.write_text(yaml.safe_dump(lock))
+    commit(chain.root)
+    return "HEAD"
+
+
 def months_edited(chain: Chain) -> str:
     chain.record(data="9" * 64)
     return "production"
@@ -341,10 +374,27 @@ def record_of_another_model(chain: Chain) -> str:
     return "production"
 
 
+def saying_another(bento: Path) -> Path:
+    """Make a Bento's build.json that of version 4; returns the Bento."""
+    place = bento / "src/build.json"
+    place.write_text(place.read_text().replace("v3-", "v4-").replace('"3"', '"4"'))
+    return bento
+
+
 def bento_under_another_name(chain: Chain) -> str:
     place = chain.bento / "src/build.json"
     place.write_text(place.read_text().replace("taxi:", "fares:"))
     return "production"
+
+
+def bento_that_says_it_is_another(chain: Chain) -> str:
+    saying_another(chain.bento)
+    return f"taxi:{chain.tag}"
+
+
+def folder_that_says_it_is_another(chain: Chain) -> str:
+    saying_another(chain.bento)
+    return f".preflight/bentoml/bentos/taxi/{chain.tag}"
 
 
 def version_deleted(chain: Chain) -> str:
@@ -375,6 +425,12 @@ def downgraded(name: str) -> Plant:
     return plant
 
 
+def extra_downgraded(chain: Chain) -> str:
+    place = chain.bento / "env/python/requirements.txt"
+    place.write_text(LOCK.replace("pyyaml[c]==6.0.2", "pyyaml[c]==5.4"))
+    return f"taxi:{chain.tag}"
+
+
 def bento_of_another_model(chain: Chain) -> str:
     model_at(chain.bento / MODEL, "another tree")
     return "production"
@@ -384,20 +440,44 @@ def label_of_another_commit(chain: Chain) -> str:
     return chain.publish(chain.bento, commit=OTHER)
 
 
+def beside(chain: Chain) -> Path:
+    """A copy of the Bento, to be made another one."""
+    other = chain.root / ".preflight/other" / chain.tag
+    shutil.copytree(chain.bento, other)
+    return other
+
+
 def model_under_the_right_label(chain: Chain) -> str:
     """An image of another model, whose labels are those of the release."""
     right = sha256(chain.bento / MODEL / "manifest.json")
-    other = chain.root / ".preflight/other" / chain.tag
-    shutil.copytree(chain.bento, other)
+    other = beside(chain)
     model_at(other / MODEL, "another tree")
     image = chain.publish(other, model_hash=right)
     chain.record(image=image)
     return "production"
 
 
+def build_in_the_image(chain: Chain) -> str:
+    chain.record(image=chain.publish(saying_another(beside(chain))))
+    return "production"
+
+
+def code_in_the_image(chain: Chain) -> str:
+    other = beside(chain)
+    (other / "src/service.py").write_text("print('other')\n")
+    chain.record(image=chain.publish(other))
+    return "production"
+
+
+def tag_of_another_image(chain: Chain) -> str:
+    """Under the tag of version 3 lies the image of version 4."""
+    other = {"version": "4", "bento": f"taxi:v4-{chain.commit[:12]}"}
+    chain.publish(saying_another(beside(chain)), **other)
+    return chain.tag
+
+
 def lock_in_the_image(chain: Chain) -> str:
-    other = chain.root / ".preflight/other" / chain.tag
-    shutil.copytree(chain.bento, other)
+    other = beside(chain)
     lock = LOCK.replace("numpy==2.0.0", "numpy==1.26.4")
     (other / "src/requirements/serve.txt").write_text(lock)
     chain.record(image=chain.publish(other))
@@ -465,19 +545,28 @@ def ahead_of_staging(chain: Chain) -> str:
     ("plant", "name", "what", "status"),
     [
         (code_without_lock, "dvc.lock -> commit", "src/train.py", "differs"),
+        (code_removed, "dvc.lock -> commit", "src/train.py", "differs"),
+        (seed_without_lock, "dvc.lock -> commit", "params.yaml model.seed", "differs"),
+        (code_that_git_never_held, "dvc.lock -> commit", "no file of code", "absent"),
         (months_edited, "dvc.lock -> commit", "data", "differs"),
         (record_of_another_model, "commit -> registry", "name", "differs"),
         (bento_under_another_name, "registry -> Bento", "tag", "differs"),
+        (bento_that_says_it_is_another, "registry -> Bento", "tag", "differs"),
+        (folder_that_says_it_is_another, "registry -> Bento", "tag", "differs"),
         (version_deleted, "commit -> registry", "no version 3", "absent"),
         (registry_gone, "commit -> registry", "no file mlflow.db here", "absent"),
         (version_retagged, "commit -> registry", "model hash", "differs"),
         (version_of_another_commit, "commit -> registry", "commit", "differs"),
         (downgraded("env/python/requirements.txt"), "registry -> Bento", "numpy", "differs"),
+        (extra_downgraded, "registry -> Bento", "pyyaml", "differs"),
         (downgraded("src/requirements/serve.txt"), "registry -> Bento", "service lock", "differs"),
         (bento_of_another_model, "registry -> Bento", "model hash", "differs"),
         (label_of_another_commit, "Bento -> image", "commit", "differs"),
         (model_under_the_right_label, "Bento -> image", "model inside", "differs"),
         (lock_in_the_image, "Bento -> image", "lock inside", "differs"),
+        (build_in_the_image, "Bento -> image", "version inside", "differs"),
+        (code_in_the_image, "Bento -> image", "src/service.py", "differs"),
+        (tag_of_another_image, "tag -> digest", "tag", "differs"),
         (tag_moved, "tag -> digest", "v3-", "differs"),
         (evidence_of_another_commit, "evidence -> record", "commit of gates", "differs"),
         (evidence_edited, "evidence -> record", "digest", "differs"),
@@ -503,6 +592,37 @@ def test_a_bento_that_is_not_here_is_read_from_its_image(chain: Chain) -> None:
     shutil.rmtree(chain.bento)
     found = chain.links()
     assert {found[name].status for name in ALL} == {"holds"}
+
+
+def test_what_a_server_left_in_a_bentos_folder_is_no_mismatch(chain: Chain) -> None:
+    cache = chain.bento / "src/__pycache__"
+    cache.mkdir()
+    (cache / "service.pyc").write_bytes(b"left")
+    assert chain.link("production", "Bento -> image").status == "holds"
+
+
+@pytest.mark.parametrize(
+    ("asked", "name", "absent"),
+    [
+        ("{commit}", "commit -> registry", {"name", "commit"}),
+        ("taxi:{tag}", "commit -> registry", {"name"}),
+        ("{tag}", "Bento -> image", {"name"}),
+    ],
+)
+def test_nothing_is_compared_with_itself(
+    chain: Chain, asked: str, name: str, absent: set[str]
+) -> None:
+    found = chain.link(asked.format(tag=chain.tag, commit=chain.commit), name)
+    assert found.status == "holds"
+    assert not absent & {each.what for each in found.compared}
+
+
+def test_a_bento_that_is_read_from_its_image_is_not_compared_with_it(chain: Chain) -> None:
+    shutil.rmtree(chain.bento)
+    found = chain.link("production", "Bento -> image")
+    assert (found.status, [each for each in found.compared if "inside" in each.what]) == (
+        "holds", []
+    )  # fmt: skip
 
 
 def test_a_registry_without_an_answer_is_absent_and_asked_once(

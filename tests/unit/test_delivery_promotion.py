@@ -105,16 +105,18 @@ def test_what_staging_did_not_promote_is_not_proposed(root: Path, verdict: str) 
     found = staged(root, "2")
     if verdict == "aborted":
         settled(root, found.id, "aborted")
-    with pytest.raises(Problem, match=f"found release {found.id}, {verdict}; expected a promoted"):
-        promote(root, WAY, {})
+    said = f"nothing to propose: staging promoted none, {found.id} is {verdict}"
+    assert promote(root, WAY, {}) == said
 
 
 def test_while_productions_rollout_is_in_flight_the_next_waits(root: Path) -> None:
     when = datetime.now(UTC)
     gitops.pushed(root, lambda tree: Change("Land", change(tree, WAY, when)[1]))
-    promoted(root, "2")
-    with pytest.raises(Problem, match=r"in production: found a rollout in flight"):
-        promote(root, WAY, {})
+    first, second = here(root), promoted(root, "2").id
+    said = f"{second} waits: the rollout of {first} in production has not ended"
+    assert promote(root, WAY, {}) == said
+    settled(root, first, "aborted", "production")
+    assert f"branch promote/production/{second}: pushed" in promote(root, WAY, {})
 
 
 def test_what_production_has_is_not_proposed_again(root: Path) -> None:

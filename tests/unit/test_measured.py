@@ -124,7 +124,7 @@ def test_the_newest_run_of_the_queue_goes_first(fake: FakeGitHub, repository: Pa
     "fields",
     [
         {"conclusion": "failure"},
-        {"status": "in_progress", "conclusion": None},
+        {"status": "in_progress", "conclusion": None, "head_branch": "main"},
         {"event": "pull_request", "head_branch": BRANCH},
         {"event": "push", "head_branch": "own-branch"},
         {"head_branch": "main"},
@@ -138,6 +138,40 @@ def test_no_other_run_counts(fake: FakeGitHub, repository: Path, fields: Json) -
     with pytest.raises(NoData, match="no successful run of pull-request"):
         fetched(fake, repository)
     assert not list((repository / "reports/evidence").glob("*"))
+
+
+@pytest.fixture
+def looks(fake: FakeGitHub, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds between looks, of which none passes; main's run of HEAD ends at the third."""
+    found: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        found.append(seconds)
+        if len(found) == 2:
+            fake.runs[0] |= {"status": "completed", "conclusion": "success"}
+
+    monkeypatch.setattr("preflight.pull_request.measured.time.sleep", sleep)
+    return found
+
+
+def test_mains_own_run_is_waited_for_where_there_is_no_merge_queue(
+    fake: FakeGitHub, repository: Path, looks: list[float]
+) -> None:
+    own = head(repository)
+    fake.runs = [ended(1, own, "push", status="in_progress", conclusion=None)]
+    upload(fake, own)
+    assert set(fetched(fake, repository)) == set(TIMED)
+    assert looks == [30.0, 30.0]
+
+
+def test_a_run_that_never_ends_is_given_up_after_forty_minutes(
+    fake: FakeGitHub, repository: Path, looks: list[float]
+) -> None:
+    looks += [0.0, 0.0, 0.0]  # beyond the third
+    fake.runs = [ended(1, head(repository), "push", status="in_progress", conclusion=None)]
+    with pytest.raises(NoData, match="has not ended in 2400 s"):
+        fetched(fake, repository)
+    assert sum(looks) <= 2400
 
 
 def test_a_run_of_another_tree_does_not_count(fake: FakeGitHub, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import re
 import subprocess
 from collections.abc import Callable
@@ -268,7 +269,7 @@ SECRETIVE = {
     "commits.yml": {"github.token"},
     "release.yml": {"github.token", BOT, TRACKING},
     "verdict.yml": {"github.token", BOT, TRACKING},
-    "promote.yml": {BOT},
+    "promote.yml": {BOT, TRACKING},
     "rollback.yml": {BOT, TRACKING},
 }
 WRITERS = ("release.yml", "verdict.yml", "promote.yml", "rollback.yml")
@@ -460,7 +461,7 @@ def test_what_is_attested_is_named_by_the_digest_that_was_pushed() -> None:
 def test_a_promotion_lands_after_its_checks_and_after_its_review() -> None:
     after = rules.triggers(parsed(FOLDER / "promote.yml"))["workflow_run"]["workflows"]
     assert after == [
-        parsed(FOLDER / f"{name}.yml")["name"] for name in ("pull-request", "reviewed")
+        parsed(FOLDER / f"{name}.yml")["name"] for name in ("pull-request", "commits", "reviewed")
     ]
     assert "promote/production/" in parsed(FOLDER / "promote.yml")["jobs"]["land"]["if"]
     assert promotion.branch("production", "1-a").startswith("promote/production/")
@@ -500,3 +501,39 @@ def test_git_is_told_the_token_and_nothing_else() -> None:
         for each in asked
     ]
     assert told == ["x-access-token\n", "ghs_x\n"]
+
+
+@pytest.mark.parametrize(
+    ("build", "stage", "again"),
+    [("success", "failure", True), ("failure", "skipped", False), ("success", "cancelled", False)],
+)
+def test_a_release_goes_on_only_where_it_was_refused_at_its_last_step(
+    tmp_path: Path, build: str, stage: str, again: bool
+) -> None:
+    jobs = f"build: {build}\\nstage: {stage}"
+    gh = tmp_path / "gh"
+    gh.write_text(
+        f"""#!/bin/sh
+echo "$*" >>{tmp_path}/called
+case "$2" in
+  list) echo 7 ;;
+  view) printf '{jobs}\\n' ;;
+esac
+"""
+    )
+    gh.chmod(0o755)
+    path = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    subprocess.run([ROOT / ".github/resume"], env=path, check=True)
+    called = (tmp_path / "called").read_text().splitlines()
+    assert [each for each in called if each.startswith("run rerun")] == (
+        ["run rerun 7 --failed"] if again else []
+    )
+
+
+def test_where_no_release_failed_nothing_is_asked_further(tmp_path: Path) -> None:
+    gh = tmp_path / "gh"
+    gh.write_text(f'#!/bin/sh\necho "$*" >>{tmp_path}/called\n')
+    gh.chmod(0o755)
+    path = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    subprocess.run([ROOT / ".github/resume"], env=path, check=True)
+    assert len((tmp_path / "called").read_text().splitlines()) == 1

@@ -97,15 +97,16 @@ class World:
         """What a merge to main starts."""
         return self.run("release.yml", "push", {})
 
-    def told(self, environment: str, verdict: str, name: str | None = None) -> dict[str, Result]:
+    def told(
+        self, environment: str, verdict: str, name: str | None = None, question: str = ""
+    ) -> dict[str, Result]:
         """What Argo Rollouts' word of a rollout's end starts; of what is recorded, unless named."""
         found = self.record(environment)
         payload = {
             "environment": environment,
             "release": name or (found.id if found else "none"),
             "verdict": verdict,
-            "generation": "7",
-            "question": "",
+            "question": question,
         }
         return self.run("verdict.yml", "repository_dispatch", {"client_payload": payload})
 
@@ -119,6 +120,11 @@ class World:
             "pull_requests": [{"number": number}],
         }
         return self.run("promote.yml", "workflow_run", {"workflow_run": ended | fields})
+
+    def proposed(self, again: str) -> dict[str, Result]:
+        """What an operator starts who says why a release comes again."""
+        inputs = {"number": "", "again": again}
+        return self.run("promote.yml", "workflow_dispatch", {"inputs": inputs}, inputs)
 
     def rollback(self, environment: str, why: str, to: str = "") -> dict[str, Result]:
         """What an operator starts."""

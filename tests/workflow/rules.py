@@ -18,6 +18,7 @@ WRITES = {  # the only permissions to write, by file and job
     ("verdict.yml", "resume"): {"actions"},
     ("release.yml", "stage"): {"id-token"},  # to sign in at the registry
     ("verdict.yml", "promote"): {"id-token"},
+    ("promote.yml", "propose"): {"id-token"},
     ("rollback.yml", "rollback"): {"id-token"},
 }
 GUARD = "vars.RELEASES == github.repository"

@@ -1,7 +1,9 @@
 """What no machine but GitHub's can do, as stand-ins: each keeps what it was called with.
 
 Keyless signing and attesting, a bill of materials, a scan for weaknesses, the sign-in at a registry
-and a GitHub App's token are named here, and nothing else of a release is pretended.
+and a GitHub App's token are named here. `release_rehearsal` replaces more: the jobs in GIVEN, whose
+evidence is planted; the targets `tools`, lent, `audit` and `resume`, which do nothing, and `verify`
+where releases are planted. Nothing else of a release is pretended.
 """
 
 import sys

@@ -9,8 +9,8 @@ from preflight.workspace import environment, failed
 BATCH = ("git", "cat-file", "--batch")
 
 
-def read(root: Path, names: Iterable[str]) -> Iterator[str | None]:
-    """The texts of files named COMMIT:PATH, in order; None for what is not there.
+def read(root: Path, names: Iterable[str]) -> Iterator[bytes | None]:
+    """The bytes of files named HASH or COMMIT:PATH, in order; None for what is no file there.
 
     Raises Problem where Git fails.
     """
@@ -27,6 +27,12 @@ def read(root: Path, names: Iterable[str]) -> Iterator[str | None]:
         if head.endswith(b" missing"):
             yield None
         else:
-            size = int(head.rpartition(b" ")[2])
-            yield said[at : at + size].decode(errors="replace")
-            at += size + 1
+            _, kind, size = head.split()
+            yield said[at : at + int(size)] if kind == b"blob" else None
+            at += int(size) + 1
+
+
+def texts(root: Path, names: Iterable[str]) -> Iterator[str | None]:
+    """As `read`, as text."""
+    found = read(root, names)
+    return (None if each is None else each.decode(errors="replace") for each in found)

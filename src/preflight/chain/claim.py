@@ -1,7 +1,7 @@
 """What is verified: an environment, a commit, a Bento or an image, and what it says of itself."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -26,7 +26,7 @@ class Claim:
 
     `hash` is the model's, `data` and `evidence` are digests, `bento` is a tag, `image` a digest.
     `registry` is params.yaml's; `packed` is the folder of a Bento, `layout` that of an image, where
-    one was named.
+    one was named. `tag` is the one that an image was asked for by, in place of its digest.
     """
 
     kind: Kind
@@ -43,6 +43,7 @@ class Claim:
     record: Release | None = None
     packed: Path | None = None
     layout: Path | None = None
+    tag: str | None = None
 
     def reaches(self, kind: Kind) -> bool:
         """Whether it lies at an end of this kind, or beyond it."""
@@ -58,16 +59,18 @@ def of(root: Path, asked: str) -> Claim:
     if asked in tree.environments(root):
         return _environment(root, asked, registry)
     if (folder / "bento.yaml").is_file():
-        return _bento(folder, asked, registry)
+        return _bento(folder, asked, registry, ends.stored(root, folder))
     if (folder / "index.json").is_file():
         return _image(folder, asked, None, registry)
     if DIGEST.fullmatch(asked):
         return _image(image.folder(root, asked), asked, asked, registry)
     if TAG.fullmatch(asked):
         digest = image.digest(root, asked)
-        return _image(image.folder(root, digest), f"image {asked}", digest, registry)
+        said = _image(image.folder(root, digest), f"image {asked}", digest, registry)
+        name = (said.bento or "").partition(":")[0]
+        return replace(said, bento=f"{name}:{asked}", tag=asked)
     if BENTO.fullmatch(asked):
-        return _bento(ends.bento(root, asked), asked, registry)
+        return _bento(ends.bento(root, asked), asked, registry, asked)
     return Claim("commit", asked, _commit(root, asked), registry, registry.name)
 
 
@@ -92,8 +95,8 @@ def _environment(root: Path, name: str, registry: Registry) -> Claim:
     )
 
 
-def _bento(folder: Path, asked: str, registry: Registry) -> Claim:
-    """A Bento's own word: its build.json, and the model that it holds."""
+def _bento(folder: Path, asked: str, registry: Registry, tag: str | None) -> Claim:
+    """A Bento's own word: its build.json, and the model in it; but its tag is where it lies."""
     packed = ends.unpacked(folder)
     return Claim(
         "bento",
@@ -103,7 +106,7 @@ def _bento(folder: Path, asked: str, registry: Registry) -> Claim:
         registry.name,
         packed.version,
         packed.hash,
-        bento=packed.tag,
+        bento=tag or packed.tag,
         packed=folder,
     )
 

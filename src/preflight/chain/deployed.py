@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from preflight.chain import proof
+from preflight.chain import ends, proof
+from preflight.chain.claim import Claim
 from preflight.chain.links import Compared, NotAsked
 from preflight.deploy import manifests, rendering, tree
 from preflight.errors import NoData
@@ -52,6 +53,18 @@ class Deployed:
         own = [each for each in known.environments if each.name == record.environment]
         found = list(releases.ahead(replace(known, environments=tuple(own))))
         yield Compared("release", f"no {record.id}" if found else record.id, record.id)
+
+
+def running(said: Claim, address: str, key: str | None) -> Iterator[Compared]:
+    """What was declared against what a running service says; raises NoData where none answers."""
+    found = ends.running(address, key)
+    for what, expected, name in (
+        ("version", said.version, "model_version"),
+        ("commit", said.commit, "commit"),
+        ("model hash", said.hash, "model_hash"),
+        ("Bento", said.bento, "bento"),
+    ):
+        yield Compared(what, str(expected), str(found.get(name)))
 
 
 def _digest(template: Mapping[str, Any]) -> str:

@@ -11,11 +11,17 @@ from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
 from preflight import lineage
+from preflight.chain import source
 from preflight.errors import NoData, Problem
 from preflight.files import sha256
 from preflight.layout import PACKAGED, STATE
 from preflight.params import Registry
+from preflight.predictor import MANIFEST
 
+# Files of a Bento, by their path in it.
+BUILD, LOCK = "src/build.json", "src/requirements/serve.txt"
+MODEL = f"src/{PACKAGED.as_posix()}/{MANIFEST}"
+BENTOS = STATE / "bentoml/bentos"
 SQLITE = "sqlite:///"
 SECONDS = 5.0  # until a silent service is given up
 ANSWER_BYTES = 65_536
@@ -99,25 +105,31 @@ def _address(root: Path, address: str, where: str) -> str:
 def bento(root: Path, tag: str) -> Path:
     """The folder of a Bento by its tag NAME:VERSION; raises NoData where it is not here."""
     name, _, version = tag.partition(":")
-    folder = root / STATE / "bentoml/bentos" / name / version
+    folder = root / BENTOS / name / version
     if not version or not (folder / "bento.yaml").is_file():
         raise absent(f"Bento {tag}", "no such folder here", "one that `make bento` built")
     return folder
 
 
+def stored(root: Path, folder: Path) -> str | None:
+    """The tag under which a Bento's folder lies here; None for a folder elsewhere."""
+    name, version = (whole := folder.resolve()).parent.name, whole.name
+    return f"{name}:{version}" if whole == (root / BENTOS / name / version).resolve() else None
+
+
 def unpacked(folder: Path) -> Packed:
     """What a Bento holds; raises Problem for one whose model is not what its manifest says."""
-    from preflight.predictor import MANIFEST, verify
+    from preflight.predictor import verify
 
-    build, lock = folder / "src/build.json", folder / "src/requirements/serve.txt"
+    build, lock = folder / BUILD, folder / LOCK
     installed = folder / "env/python/requirements.txt"
     if missing := [each for each in (build, lock, installed) if not each.is_file()]:
         raise Problem(str(missing[0]), "no file", "a whole Bento", "Run `make bento`.")
-    model = folder / "src" / PACKAGED
-    verify(model)
+    model = folder / MODEL
+    verify(model.parent)
     packages = pins(installed.read_text(encoding="utf-8"))
     names = said(build.read_bytes(), str(build))
-    return Packed(*names, sha256(model / MANIFEST), sha256(lock), packages)
+    return Packed(*names, sha256(model), sha256(lock), packages)
 
 
 def said(build: bytes, where: str) -> tuple[str, str, str]:
@@ -132,7 +144,7 @@ def said(build: bytes, where: str) -> tuple[str, str, str]:
 
 def pins(text: str) -> frozenset[str]:
     """A lock's exact versions; BentoML rewrites the rest, and names itself once more."""
-    return frozenset(re.findall(r"^[\w.-]+==[\w.!+-]+", text, re.MULTILINE))
+    return frozenset(f"{name}=={version}" for name, version in source.PINNED.findall(text))
 
 
 def pinned(found: frozenset[str], name: str) -> str:

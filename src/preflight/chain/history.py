@@ -103,23 +103,17 @@ def _of(root: Path, environment: str) -> Iterator[Stint]:
 def _recorded(root: Path, environment: str, commits: Iterable[str]) -> list[Recorded]:
     """An environment's readable records, oldest first: as `release.recorded`, by one process."""
     place, found, held = PLACE.format(environment=environment), [], list(commits)
-    texts = blobs.read(root, (f"{each}:{place}" for each in held))
+    texts = blobs.texts(root, (f"{each}:{place}" for each in held))
     for commit, text in zip(held, texts, strict=True):
         if text is None:  # the commit that deleted it has none
             continue
         try:
-            found.append(Recorded(commit, _parsed(environment, text, f"{place} at {commit[:12]}")))
+            found.append(
+                Recorded(commit, release.of(environment, text, f"{place} at {commit[:12]}"))
+            )
         except Problem as problem:
             release.passed_over(Unreadable(commit, problem))
     return found[::-1]
-
-
-def _parsed(environment: str, text: str, where: str) -> Release:
-    found = release.parse(text, where)
-    if found.environment != environment:
-        remedy = "Restore it: git checkout."
-        raise Problem(f"{where}: environment", found.environment, environment, remedy)
-    return found
 
 
 def _settled(now: Release, since: datetime) -> datetime | None:

@@ -1,20 +1,20 @@
 """An image as an end of the chain: where it lies, what its labels say, and what it holds."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from preflight.chain.ends import Packed, absent, pins, said
+from preflight.chain.ends import BUILD, LOCK, MODEL, Packed, absent, pins, said
+from preflight.chain.links import Compared
 from preflight.errors import NoData, Problem
-from preflight.images import labels, layers, layout
+from preflight.files import sha256
+from preflight.images import labels, layout
 from preflight.images.labels import Labels
-from preflight.layout import PACKAGED, STATE
-from preflight.predictor import MANIFEST
+from preflight.layout import STATE
 
-BUILD, LOCK = "/build.json", "/requirements/serve.txt"
-MODEL = f"/{PACKAGED.as_posix()}/{MANIFEST}"
-MAX_BYTES = 4_000_000  # of a file that is read
+RUN = ("src/", "env/")  # the rest of a Bento says when it was built
+CACHES = "/__pycache__/"  # which a server may leave in a Bento's folder
 
 
 def digest(root: Path, tag: str) -> str:
@@ -31,8 +31,9 @@ def digest(root: Path, tag: str) -> str:
 def folder(root: Path, image: str) -> Path:
     """The layout of an image by its digest: as it was built here, else fetched once."""
     from preflight.images import store
+    from preflight.images.build import LAYOUT
 
-    built, kept = root / STATE / "image", root / STATE / "chain" / image.partition(":")[2]
+    built, kept = root / LAYOUT, root / STATE / "chain" / image.partition(":")[2]
     for each in (built, kept):
         if (each / "index.json").is_file() and layout.digest(each) == image:
             return each
@@ -48,16 +49,11 @@ def labelled(place: Path) -> Labels:
 def held(place: Path) -> Packed:
     """The Bento that an image holds, read from its upmost layers; raises Problem without one."""
     names = (BUILD, LOCK, MODEL)
-    found = layers.topmost(
-        place,
-        lambda name: name.endswith(names),
-        lambda file: file.read(MAX_BYTES),
-        lambda seen: _home(seen) is not None,
-    )
-    if (home := _home(found)) is None:
-        expected = f"one with {', '.join(name.lstrip('/') for name in names)}"
+    found = layout.texts(place, names)
+    if not found.keys() >= set(names):
+        expected = f"one with {', '.join(names)}"
         raise Problem(str(place), "no Bento in the image", expected, "Build it: make package.")
-    build, lock, model = (found[home + name] for name in names)
+    build, lock, model = (found[name] for name in names)
     version, commit, tag = said(build, str(place))
     packages = pins(lock.decode(errors="replace"))
     return Packed(version, commit, tag, _sha256(model), _sha256(lock), packages)
@@ -67,10 +63,27 @@ def _sha256(text: bytes) -> str:
     return hashlib.sha256(text).hexdigest()
 
 
-def _home(seen: Mapping[str, bytes]) -> str | None:
-    """The folder that has all of a Bento's files that are looked for."""
-    homes = (name.removesuffix(MODEL) for name in seen if name.endswith(MODEL))
-    return next((home for home in homes if {home + BUILD, home + LOCK} <= seen.keys()), None)
+def compared(here: Packed, inside: Packed) -> Iterator[Compared]:
+    """A Bento against the one that an image holds; their packages are those of their locks."""
+    yield Compared("version inside", here.version, inside.version)
+    yield Compared("commit inside", here.commit, inside.commit)
+    yield Compared("Bento inside", here.tag, inside.tag)
+    yield Compared("model inside", here.hash, inside.hash)
+    yield Compared("lock inside", here.lock, inside.lock)
+
+
+def files(place: Path, bento: Path) -> Iterator[Compared]:
+    """Each file that runs of a Bento's folder that an image has otherwise, and how many."""
+    paths = ((each, each.relative_to(bento).as_posix()) for each in bento.rglob("*"))
+    known = {name: sha256(each) for each, name in paths if name.startswith(RUN) and each.is_file()}
+    wanted = {name for name in known if CACHES not in name}
+    inside = layout.bento_files(place, wanted)
+    names = wanted | {name for name in inside if name.startswith(RUN)}
+    odd = sorted(name for name in names if known.get(name) != inside.get(name))
+    for name in odd:
+        yield Compared(name, known.get(name, "none"), inside.get(name, "none"))
+    many = f"{len(wanted)} files"
+    yield Compared("files inside", many, f"{len(odd)} others" if odd else many)
 
 
 def inside(place: Path) -> str:

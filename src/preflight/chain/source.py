@@ -14,7 +14,7 @@ from preflight import evidence, lineage
 from preflight.chain.history import LOG, Stint
 from preflight.errors import Problem
 from preflight.evidence import Part
-from preflight.release import EVIDENCE, PLACE, RENDERED
+from preflight.release import EVIDENCE, FAST, PLACE, RENDERED
 from preflight.workspace import run
 
 LOCKS = "requirements/"
@@ -73,8 +73,8 @@ def of(root: Path, commit: str) -> Source:
         for name, lock in locks(root, commit).items()
     }
     months = tuple(sorted(params.get("data", {}).get("months", [])))
-    stages = mapping(text(root, commit, "dvc.lock") or "").get("stages", {}).values()
-    keys = (key for each in stages for key in each.get("params", {}).get("params.yaml", {}))
+    stages = lineage.stages(mapping(text(root, commit, "dvc.lock") or ""), params)
+    keys = (key for _, each in stages for key in each.get("params", {}).get("params.yaml", {}))
     shaping = {key.partition(".")[0] for key in keys}
     made = commits(shown.stdout)[0]
     chosen = tuple(name for name in params if name in shaping)
@@ -111,7 +111,7 @@ def params_at(root: Path, commit: str) -> dict[str, Any]:
 def mapping(content: str) -> dict[str, Any]:
     """A text's mapping; empty for one that is none, as a merge may once have left it."""
     try:
-        found = yaml.load(content, yaml.CSafeLoader)
+        found = yaml.load(content, FAST)  # noqa: S506 (it is the safe one)
     except yaml.YAMLError:
         return {}
     return found if isinstance(found, dict) else {}

@@ -1,7 +1,7 @@
 """One prediction and every link behind it: log, model, releases, evidence, commit and data."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,8 @@ def trace(root: Path, folder: Path, prediction_id: str, environment: str | None 
     reasons = explained(root, record)
     odd = (*_odd(record, at, standings, made), *lost, *reasons.odd)
     shown = {**record, "input": _masked(contract, record["input"])}
+    if shown["input"] != record["input"]:  # a feature may be the very value
+        reasons = replace(reasons, values={})
     outcome = _outcome(folder, contract, chosen, record, at)
     return Trace(shown, contract.target.unit or "", outcome, reasons, standings, made, odd)
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from preflight import lineage
 from preflight.chain import blobs, history, source
 from preflight.chain.history import Stint
 from preflight.chain.source import Commit
@@ -91,7 +92,7 @@ def _versions(root: Path, known: Sequence[Stint], asked: str) -> Iterator[Versio
 
 def _recipes(root: Path, commits: Sequence[str]) -> Iterator[list[str]]:
     """The texts of RECIPE of each commit."""
-    texts = blobs.read(root, (f"{commit}:{name}" for commit in commits for name in RECIPE))
+    texts = blobs.texts(root, (f"{commit}:{name}" for commit in commits for name in RECIPE))
     return ([text or "" for text in each] for each in zip(*[texts] * len(RECIPE), strict=True))
 
 
@@ -103,21 +104,22 @@ def _hits(recipe: Sequence[str], asked: str) -> tuple[Hit, ...]:
         return ()
     chosen = source.mapping(params)
     months = sorted(chosen.get("data", {}).get("months", ()))
-    tested = months[-chosen.get("split", {}).get("test_months", 0) :]
+    count = chosen.get("split", {}).get("test_months", 0)
+    tested = months[-count:] if count else []
     found = {
         Hit(path, md5, month in tested)
-        for path, md5, month in _named(source.mapping(lock))
-        if month in (None, *months) and (path == wanted or md5.startswith(wanted))
+        for month, stage in lineage.stages(source.mapping(lock), chosen)
+        for path, md5 in _data(stage)
+        if path == wanted or md5.startswith(wanted)
     }
     return tuple(sorted(found))
 
 
-def _named(lock: Mapping[str, Any]) -> Iterator[tuple[str, str, str | None]]:
-    """Path, MD5 and month of the data that a dvc.lock names; no month for stages of all of them."""
-    for name, stage in lock.get("stages", {}).items():
-        for each in (*stage.get("deps", ()), *stage.get("outs", ())):
-            if each["path"].startswith(DATA):
-                yield each["path"], each.get("md5", ""), name.partition("@")[2] or None
+def _data(stage: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Path and MD5 of the data that a stage reads or makes."""
+    for each in (*stage.get("deps", ()), *stage.get("outs", ())):
+        if each["path"].startswith(DATA):
+            yield each["path"], each.get("md5", "")
 
 
 def plain(found: Using) -> dict[str, Any]:

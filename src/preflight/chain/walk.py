@@ -1,18 +1,19 @@
 """What each link of the chain compares, from dvc.lock to what runs."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
 from preflight import files, lineage
-from preflight.chain import ends, image, recipe
+from preflight.chain import deployed, ends, image, recipe
 from preflight.chain.claim import Claim, Kind
 from preflight.chain.deployed import Deployed
 from preflight.chain.ends import Packed, Registered
 from preflight.chain.links import Compared, NotAsked
 from preflight.errors import NoData, Problem
+from preflight.images.labels import Labels
 from preflight.layout import PACKAGED
 
 LOCK = "requirements/serve.txt"
@@ -58,14 +59,25 @@ class Walk:
         return self._once("Bento", self._unpacked)
 
     def _unpacked(self) -> Packed:
-        """The Bento that was named, else that of the tag, else what the image holds of it."""
+        """The Bento that is here, else what the image holds of it."""
+        return ends.unpacked(here) if (here := self._here()) else self._held
+
+    def _here(self) -> Path | None:
+        """The Bento that was named, else that of the tag; None where it is not here."""
         if self._said.packed:
-            return ends.unpacked(self._said.packed)
+            return self._said.packed
         try:
-            folder = ends.bento(self._root, self._said.bento or "")
+            return ends.bento(self._root, self._said.bento or "")
         except NoData:
-            return image.held(self._folder)
-        return ends.unpacked(folder)
+            return None
+
+    @property
+    def _held(self) -> Packed:
+        return self._once("Bento inside", lambda: image.held(self._folder))
+
+    @property
+    def _labels(self) -> Labels:
+        return self._once("labels", lambda: image.labelled(self._folder))
 
     @property
     def _folder(self) -> Path:
@@ -113,8 +125,10 @@ class Walk:
     def registry(self) -> Iterator[Compared]:
         """A commit's recipe against what its version says of itself."""
         root, said, found = self._root, self._said, self._registered
-        yield Compared("name", said.model, said.registry.name)
-        yield Compared("commit", said.commit, found.commit)
+        if said.reaches("image"):
+            yield Compared("name", said.model, said.registry.name)
+        if said.version:  # else it was found by its commit
+            yield Compared("commit", said.commit, found.commit)
         if said.hash:
             yield Compared("model hash", said.hash, found.hash)
         yield Compared("data", self._data, found.data)
@@ -124,8 +138,9 @@ class Walk:
     def bento(self) -> Iterator[Compared]:
         """A version against the Bento of it, whose packages are those of the commit's lock."""
         self._require("bento")
-        packed, found = self._packed, self._registered
+        packed = self._packed
         yield Compared("tag", str(self._said.bento), packed.tag)
+        found = self._registered
         yield Compared("version", found.version, packed.version)
         yield Compared("commit", found.commit, packed.commit)
         yield Compared("model hash", found.hash, packed.hash)
@@ -138,26 +153,35 @@ class Walk:
         yield Compared("packages", many, f"{len(packed.pins)} others" if names else many)
 
     def image(self) -> Iterator[Compared]:
-        """A Bento against an image's labels, and against the model that it really holds."""
+        """A Bento against an image's labels, and against what it really holds."""
         self._require("image")
-        said, packed = self._said, self._packed
-        labels, held = image.labelled(self._folder), image.held(self._folder)
-        yield Compared("name", said.model, labels.name)
+        said, packed, labels = self._said, self._packed, self._labels
+        if said.record:
+            yield Compared("name", said.model, labels.name)
         yield Compared("version", packed.version, labels.version)
         yield Compared("commit", packed.commit, labels.commit)
         yield Compared("Bento", packed.tag, labels.bento)
         yield Compared("model hash", packed.hash, labels.model_hash)
-        yield Compared("model inside", packed.hash, image.inside(self._folder))
-        yield Compared("lock inside", packed.lock, held.lock)
+        yield from self._inside()
         if said.record:
             yield Compared("data", said.record.data, labels.data)
             yield Compared("evidence", said.record.evidence, labels.evidence)
 
+    def _inside(self) -> Iterator[Compared]:
+        """A Bento that is here against the one in the image, whose model must be whole anyway."""
+        model = image.inside(self._folder)
+        if here := self._here():
+            yield from image.compared(self._packed, replace(self._held, hash=model))
+            yield from image.files(self._folder, here)
+
     def digest(self) -> Iterator[Compared]:
-        """Where a tag leads now against the digest that was pinned."""
+        """Where a tag leads against the digest that was pinned, or what lies there says it is."""
         self._require("image")
         if self._said.image is None:
             raise NotAsked("a folder has no tag; `make publish` gives it one")
+        if self._said.tag:
+            yield Compared("tag", self._said.tag, self._labels.bento.rpartition(":")[2])
+            return
         tag = (self._said.bento or "").rpartition(":")[2]
         yield Compared(tag, image.digest(self._root, tag), self._said.image)
 
@@ -180,11 +204,4 @@ class Walk:
             raise NotAsked("no --server was named")
         if said.version is None:
             raise NotAsked("a commit names no version")
-        found = ends.running(self._service.address, self._service.key)
-        for what, expected, key in (
-            ("version", said.version, "model_version"),
-            ("commit", said.commit, "commit"),
-            ("model hash", said.hash, "model_hash"),
-            ("Bento", said.bento, "bento"),
-        ):
-            yield Compared(what, str(expected), str(found.get(key)))
+        yield from deployed.running(said, self._service.address, self._service.key)

@@ -30,11 +30,12 @@ def at(root: Path, environment: str, known: Sequence[Stint], moment: datetime) -
     if not any(each.served(moment) for each in own if each is not rolling):
         return Weight(rolling.release.id, (100,), f"{name}, the first here: it had all traffic")
     place = RENDERED.format(environment=environment)
-    percent = _steps(root, rolling.brought.commit, place)
-    if not percent:
+    steps = _steps(root, rolling.brought.commit, place)
+    if not steps:
         return Weight(rolling.release.id, (), f"{name}; {place} then had no steps of weights")
+    percent = tuple(dict.fromkeys((0, *steps)))  # 0 until Argo CD applied it
     *first, last = (f"{each}" for each in percent)
-    options = f"{', '.join(first)} or {last}" if first else last
+    options = f"{', '.join(first)} or {last}"
     said = f"{options} %, as {name}: the steps of {place} then; no record keeps which"
     return Weight(rolling.release.id, percent, said)
 

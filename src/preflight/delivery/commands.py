@@ -82,6 +82,8 @@ def settle(
 def promote(source: str, target: str, again: str | None) -> None:
     """Propose to production what staging promoted: a branch and its pull request.
 
+    Where staging promoted nothing, or production's rollout has not ended, it says so.
+
     Example: preflight promote
     """
     from preflight import workspace

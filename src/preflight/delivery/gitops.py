@@ -14,7 +14,7 @@ from preflight.layout import STATE
 from preflight.workspace import run
 
 TRIES = 5
-NAME = {"user.name": "preflight", "user.email": "preflight@localhost"}  # where Git knows none
+NAME = "preflight"  # of who commits, where Git knows none
 CREDENTIALS = re.compile(r"//[^/@\s]+@")
 
 
@@ -42,16 +42,29 @@ class Remote:
 def pushed(root: Path, make: Callable[[Path], Change | None]) -> str | None:
     """Commit what `make` says on top of the remote's main, and push it; returns the commit.
 
-    `make` is given a tree of main as it is now, and again after each push that came too late: it
+    None where nothing is to be done; else as `on_top`.
+    """
+
+    def commit(tree: Path) -> str | None:
+        change = make(tree)
+        return None if change is None else committed(tree, change)
+
+    return on_top(root, commit)
+
+
+def on_top(root: Path, commit: Callable[[Path], str | None]) -> str | None:
+    """Push what `commit` makes on top of the remote's main; returns the commit.
+
+    `commit` is given a tree of main as it is now, and again after each push that came too late: it
     raises Problem where the change no longer stands, and returns None where nothing is to be
     done. Whatever fails, checkout and branches of `root` stay; what was pushed, a checkout of
     main follows where it can. Raises Problem for a push that is refused, or too late TRIES times.
     """
     for _ in range(TRIES):
         with top(root) as tree:
-            if (change := make(tree)) is None:
-                return None
-            base, made = _head(tree), committed(tree, change)
+            base, made = _head(tree), commit(tree)
+        if made is None:
+            return None
         if _taken(root, base, made):
             _follow(root, made)
             return made
@@ -82,15 +95,10 @@ def committed(tree: Path, change: Change) -> str:
         with replacing(tree / name) as partial:
             partial.write_bytes(raw)
     _git(tree, "add", "--", *change.files)
-    commit = (*identity(tree), "commit", "--quiet", "--no-verify", f"--message={change.message}")
+    own = checkout.identity(tree, NAME)
+    commit = (*own, "commit", "--quiet", "--no-verify", f"--message={change.message}")
     _git(tree, *commit, "--only", "--", *change.files)
     return _head(tree)
-
-
-def identity(root: Path) -> tuple[str, ...]:
-    """Options of git that name an author where its configuration has none."""
-    missing = [key for key in NAME if run(root, "git", "config", key, check=False).returncode]
-    return tuple(part for key in missing for part in ("-c", f"{key}={NAME[key]}"))
 
 
 def remote(root: Path) -> Remote:

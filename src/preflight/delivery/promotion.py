@@ -34,15 +34,15 @@ def branch(target: str, name: str) -> str:
 def promote(root: Path, way: Way, environ: Mapping[str, str]) -> str:
     """Propose the source's promoted release to the target; says what was done.
 
-    What is proposed already, or there, is said and not touched. Raises Problem for a source that
-    is not promoted or not what its record says, while the target's rollout is in flight, for a
-    release behind the target's, and for one that the target left before, unless `way` says why.
+    What is proposed already, or there, is said and not touched; so is a source that promoted
+    nothing, and a target whose rollout is in flight: it is asked again when that has ended. Raises
+    Problem for a source that is not what its record says, for a release behind the target's, and
+    for one that the target left before, unless `way` says why.
     """
     with gitops.top(root) as tree:
+        if said := _nothing(tree, way):
+            return said
         found = source(tree, way)
-        now = release.current(tree, way.target)
-        if now and _same(found, now):
-            return f"{way.target}: {now.id} is there, {now.rollout.verdict}; nothing is to be done"
         when = datetime.now(UTC).replace(microsecond=0)
         record, files = change(tree, way, when)
         proof = evidence.unpacked(files[EVIDENCE.format(environment=way.target)].decode(), "")
@@ -50,6 +50,21 @@ def promote(root: Path, way: Way, environ: Mapping[str, str]) -> str:
         made = gitops.committed(tree, Change(_message(record, way), files))
         body = words.body(tree, found, record, proof, way.again)
         return proposed(root, made, Proposal(branch(way.target, record.id), title, body), environ)
+
+
+def _nothing(tree: Path, way: Way) -> str | None:
+    """Why there is nothing to propose now; None where there is."""
+    for environment in (way.source, way.target):
+        overlay.require_environment(tree, environment)
+    found, now = release.current(tree, way.source), release.current(tree, way.target)
+    if found is None or found.rollout.verdict != "promoted":
+        said = f"{found.id} is {found.rollout.verdict}" if found else "it has no release"
+        return f"nothing to propose: {way.source} promoted none, {said}"
+    if now and _same(found, now):
+        return f"{way.target}: {now.id} is there, {now.rollout.verdict}; nothing is to be done"
+    if now and now.rollout.verdict == "pending":
+        return f"{found.id} waits: the rollout of {now.id} in {way.target} has not ended"
+    return None
 
 
 def change(tree: Path, way: Way, when: datetime) -> tuple[Release, dict[str, bytes]]:

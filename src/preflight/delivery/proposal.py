@@ -5,24 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from preflight.delivery import gitops
-from preflight.pull_request.github import Answer, GitHub
-
-MAIN = "main"
-
-
-class Head(Answer):
-    """A pull request's branch."""
-
-    ref: str
-    sha: str
-
-
-class Opened(Answer):
-    """A pull request, open or closed."""
-
-    number: int
-    state: str
-    head: Head
+from preflight.delivery.pulls import MAIN, Pull
+from preflight.pull_request.github import GitHub
 
 
 @dataclass(frozen=True)
@@ -54,10 +38,10 @@ def proposed(root: Path, made: str, proposal: Proposal, environ: Mapping[str, st
 def _opened(github: GitHub, proposal: Proposal, head: str) -> str:
     owner = github.repository.partition("/")[0]
     branch = f"{owner}:{proposal.branch}"
-    for each in github.get(tuple[Opened, ...], "pulls", state="all", head=branch, per_page=100):
+    for each in github.get(tuple[Pull, ...], "pulls", state="all", head=branch, per_page=100):
         # The API ignores a filter that it does not understand.
-        if each.head == Head(ref=proposal.branch, sha=head):
+        if (each.head.ref, each.head.sha) == (proposal.branch, head):
             return f"pull request #{each.number} is there already, {each.state}"
     body = {"title": proposal.title, "body": proposal.body, "head": proposal.branch, "base": MAIN}
-    made = github.send(Opened, "POST", "pulls", body)
+    made = github.send(Pull, "POST", "pulls", body)
     return f"pull request #{made.number} opened: {proposal.title}"

@@ -5,22 +5,27 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from preflight import release
 from preflight.delivery import gitops, judge, overlay
 from preflight.delivery.gitops import Change
+from preflight.delivery.judge import LONGEST, line
 from preflight.delivery.proposal import Proposal, proposed
 from preflight.deploy import rollback, rollback_commit
 from preflight.errors import NoData, Problem
 from preflight.release import PLACE, Release, Rollout
 
 Ended = Literal["promoted", "aborted"]
-LONGEST = 600  # characters of a reason
 
 
 @dataclass(frozen=True)
 class End:
-    """How which release's rollout ended, as told; `judge` is the address to ask once more."""
+    """How which release's rollout ended, as told.
+
+    `judge` is the address to ask once more: without a query the first release's alone, which had
+    no other to be compared with.
+    """
 
     environment: str
     release: str
@@ -61,35 +66,34 @@ def _change(tree: Path, end: End, told: list[str]) -> Change | None:
         remedy = "Nothing was written; a release that is to go is gone back from by a rollback."
         raise Problem(f"{place}: {now.id}", now.rollout.verdict, "pending", remedy)
     at = datetime.now(UTC).replace(microsecond=0)
-    ended = Rollout(verdict=end.verdict, at=at, reason=_line(_reason(tree, end)))
+    ended = Rollout(verdict=end.verdict, at=at, reason=line(_reason(tree, end, now)))
     text = overlay.text(now.model_copy(update={"rollout": ended}))
     message = f"Settle {now.id} in {end.environment}: {end.verdict}\n\n{ended.reason or ''}".strip()
     return Change(message, {place: text.encode()})
 
 
-def _reason(tree: Path, end: End) -> str | None:
+def _reason(tree: Path, end: End, now: Release) -> str | None:
     """The judge's sentence, else what was told; raises as `settle` does."""
     if end.judge is None:
         return end.reason
+    if not urlsplit(end.judge).query:
+        return _unasked(tree, end)
+    if end.verdict == "promoted":
+        return judge.promoting(tree, now, end.judge)
     try:
         said = judge.ask(tree, end.environment, end.judge)
-    except NoData:
-        if end.verdict == "aborted":  # a fact, whoever can see its reason
-            return end.reason or "aborted; the judge gave no answer"
-        raise
-    if end.verdict == "aborted":
-        return said.reason if said.result == "abort" else end.reason or said.reason
-    _require_stands(end, said)
-    return said.reason
+    except NoData:  # a fact, whoever can see its reason
+        return end.reason or "aborted; the judge gave no answer"
+    return said.reason if said.result == "abort" else end.reason or said.reason
 
 
-def _require_stands(end: End, said: judge.Said) -> None:
-    where, expected = f"the judge of {end.release}", "a verdict that bears a promotion"
-    if said.at is None:
-        raise NoData(where, f"no data: {_line(said.reason)}", expected, judge.REMEDY)
-    if said.result == "abort":
-        remedy = "Nothing was written; look at the rollout before anything else."
-        raise Problem(where, f"abort: {_line(said.reason)}", expected, remedy)
+def _unasked(tree: Path, end: End) -> str:
+    """Before a first promotion there is nothing to compare with; later there is: Problem."""
+    if before := release.promoted(tree, end.environment, "HEAD"):
+        found, expected = "no question", f"one that compares it with {before.id}"
+        remedy = "Nothing was written; look at the rollout, and tell the hashes of both."
+        raise Problem("--judge", found, expected, remedy)
+    return end.reason or "the first release: there was none to compare it with"
 
 
 def _revert(root: Path, tree: Path, now: Release, environ: Mapping[str, str]) -> str:
@@ -112,11 +116,3 @@ def _quoted(text: str) -> str:
     from preflight.report import escape
 
     return escape.text(text, LONGEST)
-
-
-def _line(text: str | None) -> str | None:
-    """One printable line of at most 600 characters; None for nothing."""
-    if not text:
-        return None
-    found = "".join(each if each.isprintable() else " " for each in text)
-    return " ".join(found.split())[:LONGEST] or None

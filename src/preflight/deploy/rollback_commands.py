@@ -8,7 +8,7 @@ import click
 from preflight.watch.commands import HELP
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from preflight.deploy.checkout import Checkout
     from preflight.deploy.rollback import Rollback
@@ -25,21 +25,61 @@ WHO = click.option("--who", metavar="NAME", help="Who rolls back; now git's user
 @WHO
 @click.option("--branch", metavar="NAME", help="Commit on a new branch instead of this one.")
 @click.option("--in-flight", is_flag=True, help="Though the release's rollout has not ended.")
+@click.option("--push", is_flag=True, help="On top of the remote's main, and into it.")
 def rollback(
-    environment: str, to: str | None, why: str, who: str | None, branch: str | None, in_flight: bool
+    environment: str,
+    to: str | None,
+    why: str,
+    who: str | None,
+    branch: str | None,
+    in_flight: bool,
+    push: bool,
 ) -> None:
-    """Commit an earlier release's record and rendered file again; to push it is left to you.
+    """Commit an earlier release's record and rendered file again; without --push it stays here.
 
     Example: preflight rollback production --why "fares of airport trips are off by half"
     """
     from preflight import workspace
     from preflight.deploy.rollback import chosen
     from preflight.deploy.rollback_commit import require_ready
+    from preflight.errors import Problem
 
+    if push and branch:
+        remedy = "Take --branch away; or push the branch yourself."
+        raise Problem("--push", "--branch beside it", "one of the two", remedy)
     place = workspace.root()
-    plan = chosen(place, environment, to)
-    require_ready(place, plan, in_flight=in_flight)
+
+    def planned(tree: Path) -> "Rollback":
+        plan = chosen(tree, environment, to)
+        require_ready(tree, plan, in_flight=in_flight)
+        return plan
+
+    if push:
+        pushed(place, planned, why, who or user(place))
+        return
+    plan = planned(place)
     commit(place, plan, why, who or user(place), branch)
+
+
+def pushed(root: Path, planned: "Callable[[Path], Rollback]", why: str, who: str) -> None:
+    """Put a rollback on the remote's main, planned anew on each top of it; print what was done."""
+    from preflight.delivery import gitops
+    from preflight.deploy.rollback_commit import rolled_back
+
+    said: list[str] = []
+
+    def committed(tree: Path) -> str:
+        plan = planned(tree)
+        said[:] = _changes(tree, plan)
+        made = rolled_back(tree, plan, why, who)
+        said.append(f"commit {made[:12]}: its files as commit {plan.to.at[:12]} had them, pushed")
+        if watching := _watching(tree / plan.places[1]):
+            said.append(f"watch: {watching}")
+        return made
+
+    gitops.on_top(root, committed)
+    for line in said:
+        click.echo(line)
 
 
 def commit(root: Path, plan: "Rollback", why: str, who: str, branch: str | None) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,7 +13,7 @@ from preflight.layout import PACKAGED
 from preflight.predictor import MANIFEST
 
 MODEL = f"/{PACKAGED.as_posix()}/{MANIFEST}"
-MAX_MANIFEST = 4_000_000  # bytes of a model's
+MAX_BYTES = 4_000_000  # of a file that is read whole
 
 
 def digest(folder: Path) -> str:
@@ -56,11 +57,28 @@ def require_model(folder: Path, wanted: str) -> None:
             raise Problem(f"{folder}: /{name}", said, f"hash {sha}, of its manifest", AGAIN)
 
 
-def bento_files(folder: Path) -> dict[str, str]:
-    """SHA-256 of the Bento's files as a container would see them, by path in the Bento."""
+def bento_files(folder: Path, known: Collection[str] = ()) -> dict[str, str]:
+    """SHA-256 of the Bento's files as a container would see them, by path in the Bento.
+
+    Layers below those that have all `known` files, if any are named, are not read.
+    """
     home = _home(folder)
-    found = topmost(folder, lambda name: name.startswith(home), _hash)
+    wanted = {home + name for name in known}
+    found = topmost(
+        folder,
+        lambda name: name.startswith(home),
+        _hash,
+        lambda seen: bool(wanted) and wanted <= seen.keys(),
+    )
     return {name.removeprefix(home): found[name] for name in sorted(found)}
+
+
+def texts(folder: Path, names: Collection[str]) -> dict[str, bytes]:
+    """Small files as a container would see them, by path in the Bento; those that are there."""
+    home = _home(folder)
+    wanted = {home + name for name in names}
+    found = topmost(folder, wanted.__contains__, _text, lambda seen: wanted <= seen.keys())
+    return {name.removeprefix(home): text for name, text in found.items()}
 
 
 def _config(folder: Path) -> Config:
@@ -96,7 +114,7 @@ def _named(text: bytes, where: str) -> dict[str, str]:
 
 
 def _text(file: IO[bytes]) -> bytes:
-    return file.read(MAX_MANIFEST)
+    return file.read(MAX_BYTES)
 
 
 def _hash(file: IO[bytes]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from preflight.chain import blobs
 from preflight.errors import Problem
 from preflight.workspace import environment, failed
 
@@ -77,22 +78,14 @@ def _blobs(root: Path, commit: str) -> dict[str, str]:
 def _texts(root: Path, names: Iterable[str]) -> dict[str, str]:
     """The contents of objects by hash, from one process."""
     asked = sorted(names)
-    rest = _git(root, "cat-file", "--batch", stdin="".join(f"{name}\n" for name in asked))
-    found = {}
-    for name in asked:
-        about, _, rest = rest.partition(b"\n")
-        size = int(about.split()[2])
-        found[name] = rest[:size].decode("utf-8-sig", errors="replace")
-        rest = rest[size + 1 :]
-    return found
+    held = zip(asked, blobs.read(root, asked), strict=True)
+    return {name: (raw or b"").decode("utf-8-sig", errors="replace") for name, raw in held}
 
 
-def _git(root: Path, *words: str, stdin: str = "") -> bytes:
-    # Bytes: paths and old files need not be UTF-8, and `workspace.run` takes no input.
+def _git(root: Path, *words: str) -> bytes:
+    # Bytes: paths need not be UTF-8.
     command = ("git", "-C", str(root), *words)
-    done = subprocess.run(
-        command, env=environment(root), input=stdin.encode(), capture_output=True, check=False
-    )
+    done = subprocess.run(command, env=environment(root), capture_output=True, check=False)
     if done.returncode:
         raise failed(("git", *words), done.stderr.decode(errors="replace"))
     return done.stdout

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from preflight.workspace import run
 # likes on a push to itself, so that of main counts alone.
 HEADS = {"merge_group": re.compile(rf"gh-readonly-queue/{MAIN}/.+"), "push": re.compile(MAIN)}
 FETCHED = 20  # commits that are looked at, of runs whose head is another
+LOOKS, EVERY = 80, 30.0  # at a run of HEAD itself that has not ended, and seconds between them
 log = logging.getLogger("preflight")
 
 
@@ -52,12 +54,13 @@ def measured(root: Path, environ: Mapping[str, str]) -> tuple[Part, ...]:
     """Leave the evidence of benchmark, load and rehearsal of HEAD's tree in reports/evidence.
 
     It comes from the newest successful run of pull-request.yml on that tree, in the merge queue,
-    else on main; where that judged another commit, each part says so and becomes HEAD's. Reads
+    else on main; where that judged another commit, each part says so and becomes HEAD's. Without
+    a merge queue main's run of HEAD has only begun: it is waited for, 40 minutes at most. Reads
     GITHUB_TOKEN and GITHUB_REPOSITORY. Raises NoData without such a run or a part of it, and
     Problem, with nothing written, for an artifact that is no plain evidence.
     """
     github, head = GitHub.of(environ), lineage.head(root)
-    source = _source(root, github, head)
+    source = _awaited(root, github, head)
     found = artifact.parts(github, source.id, source.head_sha)
     if missing := [gate for gate in TIMED if gate not in found]:
         raise _none(f"run {source.id} without evidence of {', '.join(missing)}", head)
@@ -70,6 +73,31 @@ def measured(root: Path, environ: Mapping[str, str]) -> tuple[Part, ...]:
         ", ".join(f"{part.gate} {part.status}" for part in parts),
     )
     return parts
+
+
+def _awaited(root: Path, github: GitHub, head: str) -> Finished:
+    """The run that is taken, as soon as there is one; NoData where none is under way either."""
+    for look in range(LOOKS):
+        if look:
+            time.sleep(EVERY)
+        running = _running(github, head)  # first: between both it may end
+        try:
+            return _source(root, github, head)
+        except NoData:
+            if not running:
+                raise
+        log.info("run %d of %s has not ended", running[0], head[:12])
+    raise _none(f"a run of pull-request.yml on it that has not ended in {LOOKS * EVERY:g} s", head)
+
+
+def _running(github: GitHub, head: str) -> list[int]:
+    """The runs of HEAD on main, or in its queue, that have not ended."""
+    return [
+        each.id
+        for event in HEADS
+        for each in _listed(github, event, head_sha=head)
+        if each.head_sha == head and each.status != "completed"
+    ]
 
 
 def _source(root: Path, github: GitHub, head: str) -> Finished:
@@ -93,14 +121,20 @@ def _source(root: Path, github: GitHub, head: str) -> Finished:
 
 def _runs(github: GitHub, event: str, **query: str) -> Iterator[Finished]:
     """Successful runs of this repository's main or its queue, newest first."""
+    for each in _listed(github, event, status="success", **query):
+        if (each.status, each.conclusion) == ("completed", "success"):
+            yield each
+
+
+def _listed(github: GitHub, event: str, **query: str) -> Iterator[Finished]:
+    """Runs of this repository's main or its queue, newest first, whatever became of them."""
     name = WORKFLOW.rpartition("/")[2]
     path = f"actions/workflows/{name}/runs"
-    page = github.get(Page, path, event=event, status="success", per_page=100, **query)
+    page = github.get(Page, path, event=event, per_page=100, **query)
     for each in sorted(page.workflow_runs, key=lambda one: one.id, reverse=True):
         own = each.head_repository == Repository(full_name=github.repository)
-        ended = (each.event, each.status, each.conclusion) == (event, "completed", "success")
-        named = each.path.partition("@")[0] == WORKFLOW
-        if own and ended and named and HEADS[event].fullmatch(each.head_branch or ""):
+        named = (each.event, each.path.partition("@")[0]) == (event, WORKFLOW)
+        if own and named and HEADS[event].fullmatch(each.head_branch or ""):
             yield each
 
 
