@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -75,13 +75,15 @@ def checkout(built: Path, tmp_path: Path) -> Path:
     return target
 
 
-@pytest.fixture
-def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Processes of a test run without coverage, at half the time: what they run is measured by
-    `built`, or by tests in this process.
+@pytest.fixture(scope="module")
+def unmeasured() -> Iterator[None]:
+    """Processes of a module's tests run without coverage, at half the time: what they run is
+    measured by `built`, by test_service, or by tests in this process.
     """
-    for name in [name for name in os.environ if name.startswith("COVERAGE")]:
-        monkeypatch.delenv(name)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("COVERAGE")]:
+            patch.delenv(name)
+        yield
 
 
 @pytest.fixture

@@ -18,8 +18,10 @@ import click
 from tqdm import tqdm
 
 from faults import house, study, world
+from faults.catalogue import FAULTS
 from faults.fault import Fault, ReleaseFault
 from faults.honest import Honest, generated
+from faults.releases import RELEASES
 from faults.study import PLANTED
 from preflight import workspace
 from preflight.deploy import lint
@@ -75,11 +77,17 @@ def chosen(part: str | None, names: Sequence[str]) -> tuple[Planted, list[Honest
         return [known[n] for n in names if n in known], [others[n] for n in names if n in others]
     if part is None:
         return list(PLANTED), generated()
-    shuffled = sorted(PLANTED, key=lambda each: _hash(part, each.name))
+    shuffled = sorted(_group(part), key=lambda each: _hash(part, each.name))
     faults = [each for each in shuffled if each.gate not in TIMED][:FAULT_PART]
     faults += [each for each in shuffled if each.gate in TIMED][:TIMED_PART]
     honest = sorted(generated(), key=lambda each: _hash(part, each.name))[:HONEST_PART]
     return faults, honest
+
+
+def _group(part: str) -> Sequence[Fault | ReleaseFault]:
+    """Faults of gates or of releases, by their numbers: a released world takes a minute."""
+    drawn = int(_hash(part, "group"), 16) % len(PLANTED)
+    return RELEASES if drawn < len(RELEASES) else FAULTS
 
 
 def possible(fault: Fault | ReleaseFault) -> bool:

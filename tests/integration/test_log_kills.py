@@ -8,6 +8,8 @@ import logged
 from benchmark.kills import Kept, killed, read
 from served import TWO, packaged
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 
 @pytest.fixture(scope="module")
 def kept(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Kept:

@@ -14,6 +14,8 @@ from conftest import ROOT
 from preflight import bento
 from served import packaged, running
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 PAGES = ("README.md", "docs/serving.md")
 COMMANDS = [
     pytest.param(command, id=f"{page}-{place}")

@@ -14,6 +14,8 @@ from preflight.rehearsal import record, rehearsed
 from preflight.rehearsal.record import PLACE, Event, Look
 from preflight.rehearsal.rehearsed import Wanted
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 # A second of its declared ones takes 17 ms: with a fault it is decided by requests, not by time.
 QUICK = Wanted(fault="errors", faster=60.0, rate=150.0, shadow=1.0)
 

@@ -21,6 +21,8 @@ from preflight.watch.scrape import look
 from rollouts import LIMITS
 from served import TRIP, packaged, until
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 ENTITIES = 400
 
 

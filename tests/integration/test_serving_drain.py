@@ -24,6 +24,8 @@ from preflight.serving import life
 from preflight.serving.life import SETTLE_SECONDS, Life
 from served import BODY, DRAIN_SECONDS, TRIP, TWO, Asked, Service, load, packaged, running, until
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 LINES, CALLERS = 15, 16
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's filters are Linux's")
 

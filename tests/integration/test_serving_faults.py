@@ -20,6 +20,8 @@ from preflight.errors import Problem
 from preflight.serving import keys
 from served import BODY, BODY_SECONDS, TRIP, TWO, Caller, Service, kept, packaged, post, running
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 CROWD, SLOW, REST = 1_000, 50, 4
 SEEN_SECONDS = 3.0  # within which a change of a file holds
 GROWN = 200_000_000  # bytes

@@ -10,6 +10,8 @@ import pytest
 
 from served import DRAIN_SECONDS, TWO, Asked, Service, kept, load, packaged, post, running, until
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 COUNTERS = ("preflight_requests_total", "preflight_latency_seconds_count")
 
 

@@ -20,6 +20,8 @@ from preflight.serving import logs
 from remembered import files, found_in, records, segments
 from served import BODY, TRIP, TWO, Service, kept, packaged, post, running, until
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 TORN = "20210203T081500-1-00000000.jsonl"
 WHOLE = b'{"id":"1"}\n'
 SEEN_SECONDS = 3.0  # within which what a beat does is done

@@ -9,6 +9,8 @@ import pytest
 
 from served import Service, packaged, running
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 MOST, GROWN = 96_000_000, 30_000_000  # bytes
 LINES = (b"a: " + b"b" * 8_000 + b"\r\n") * 8
 WEBSOCKET = (

@@ -48,7 +48,9 @@ def checkout(place: Place, inputs: Inputs) -> bool:
 
 def lend(place: Place, inputs: Inputs) -> bool:
     """Lend the installed environments, fresh enough that make does not install them again."""
-    names = (".venv", ".venv-serve")
+    names = [".venv", ".venv-serve"]
+    if (place.environment / ".mypy_cache").is_dir():
+        names.append(".mypy_cache")  # the types of the same files, by their hashes
     for name in names:
         (place.workspace / name).symlink_to(place.environment / name)
     exclude = place.workspace / ".git/info/exclude"
